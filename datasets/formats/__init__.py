@@ -1,0 +1,74 @@
+"""Bytes on disk to `Signal`: one file per family of formats, one line here each."""
+
+from pathlib import Path
+
+from datasets.errors import FileError, UnknownFormat, UnreadableFile
+from datasets.formats.signal import Axis, Field, Format, Signal
+
+HEAD_BYTES = 4096
+
+FORMATS: tuple[Format, ...] = (
+)
+
+
+def format_of(path: str | Path) -> Format:
+    """The one format that recognises the content of a file.
+
+    Raises
+    ------
+    UnknownFormat
+        If no format, or more than one, recognises the content.
+    """
+    path = Path(path)
+    head = _head(path)
+    claims = [fmt for fmt in FORMATS if fmt.recognises(head, path)]
+    if len(claims) == 1:
+        return claims[0]
+    if claims:
+        raise UnknownFormat(path, f"is claimed by {' and '.join(f.name for f in claims)}", todo="please report this file")
+    known = ", ".join(sorted(s for f in FORMATS for s in f.suffixes))
+    what = "is empty" if not head else f"no reader recognises the content ({_shown(head)})"
+    raise UnknownFormat(path, what, todo=f"supported files end in {known}")
+
+
+def open_file(path: str | Path) -> tuple[Signal, ...]:
+    """Read every signal that a file holds, without deciding what technique made it.
+
+    Raises
+    ------
+    FileError
+        One line that names the file, what is wrong and where; never another exception.
+    """
+    path = Path(path)
+    fmt = format_of(path)
+    try:
+        signals = fmt.read(path)
+    except FileError:
+        raise
+    except MemoryError as error:
+        raise UnreadableFile(path, f"the {fmt.name} reader ran out of memory", todo="the file may be damaged") from error
+    except Exception as error:  # a reader met bytes that its author did not foresee
+        raise UnreadableFile(path, f"the {fmt.name} reader failed: {type(error).__name__}: {_one_line(error)}",
+                             todo="the file may be truncated or damaged") from error
+    if not signals:
+        raise UnreadableFile(path, f"the {fmt.name} reader found no data in it")
+    return signals
+
+
+def _head(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            return file.read(HEAD_BYTES)
+    except OSError as error:
+        raise UnknownFormat(path, f"cannot be opened: {error.strerror}", where=str(path)) from error
+
+
+def _shown(head: bytes) -> str:
+    return "starts with " + " ".join(f"{byte:02x}" for byte in head[:8])
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:200] or "no message"
+
+
+__all__ = ["FORMATS", "Axis", "Field", "Format", "Signal", "format_of", "open_file"]

@@ -1,0 +1,227 @@
+"""The study sheet: what a person wrote about samples, files and conditions, kept as `study.toml`.
+
+Schema (every table but [study] may be absent; unknown keys are faults, so that a typing error is not lost)::
+
+    [study]
+    title = "SEI of lithium in two electrolytes"
+    synthetic = false                 # true only for the virtual specimen: then it stands in every header and figure
+
+    [samples.A17]
+    metal = "Li"                      # plated metal
+    electrolyte = "1 M LiPF6 in EC:DEC 1:1 v/v"
+    group = "LP40"                    # samples of one electrolyte; models are validated by leaving one out
+    notes = "any text"
+    [samples.A17.conditions]          # holds for every file of the sample; words of datasets/terms.py
+    cycle = 10
+
+    [[files]]
+    path = "raw/A17/haadf.mrc"        # relative to study.toml
+    sample = "A17"
+    technique = "stem_image"          # only where the file does not tell
+    axes = { x = [0.5, "nm"], y = [0.5, "nm"] }     # only where the file is not calibrated: step, unit
+    conditions = { dose_e_per_A2 = 20.0 }
+    skip = [1]                        # signals of the file to leave out
+
+    [[align]]                         # optional; without any, each map is aligned to the sample's widest image
+    fixed = "A17/haadf-0"             # acquisitions: sample/file stem-signal number
+    moving = "A17/edx-0"
+    model = "similarity"              # or "affine"
+"""
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+
+from datasets.errors import Faults, StudyError
+from datasets.terms import CONDITION_MEANING, DIMENSION_UNIT
+
+FILE_NAME = "study.toml"
+MODELS = ("translation", "rigid", "similarity", "affine")
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One physical specimen with a history."""
+
+    name: str
+    metal: str = ""
+    electrolyte: str = ""
+    group: str = ""
+    notes: str = ""
+    conditions: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class File:
+    """One raw file of one sample; `path` is relative to the study sheet, with forward slashes."""
+
+    path: str
+    sample: str
+    technique: str = ""
+    axes: Mapping[str, tuple[float, str]] = field(default_factory=dict)
+    conditions: Mapping[str, Any] = field(default_factory=dict)
+    skip: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two acquisitions to be aligned, named `sample/file stem-signal number`."""
+
+    fixed: str
+    moving: str
+    model: str = "similarity"
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """What the person wrote; `samples` by name, `files` and `pairs` in order."""
+
+    title: str
+    samples: Mapping[str, Sample]
+    files: tuple[File, ...]
+    pairs: tuple[Pair, ...] = ()
+    synthetic: bool = False
+
+
+def read_sheet(path: str | Path) -> Sheet:
+    """Read and check a study sheet; all faults are reported at once.
+
+    Raises
+    ------
+    StudyError
+        If the file is absent, is no TOML, or says something the schema does not know.
+    """
+    path = Path(path)
+    try:
+        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise StudyError(f"{path}: there is no study sheet; draft one with: correlate init {path.parent}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise StudyError(f"{path}: is no valid TOML: {error}") from error
+    faults = Faults(path.name)
+    study = _table(raw, "study", {"title": str, "synthetic": bool}, "[study]", faults)
+    _unknown_keys(raw, {"study", "samples", "files", "align"}, "top level", faults)
+    samples = {name: _sample(name, entry, faults) for name, entry in dict(raw.get("samples", {})).items()}
+    files = tuple(_file(i, entry, samples, faults) for i, entry in enumerate(raw.get("files", []), 1))
+    pairs = tuple(_pair(i, entry, faults) for i, entry in enumerate(raw.get("align", []), 1))
+    _duplicates(files, faults)
+    faults.raise_if_any(StudyError)
+    return Sheet(str(study.get("title", path.parent.name)), samples, files, pairs, bool(study.get("synthetic", False)))
+
+
+def write_sheet(sheet: Sheet, path: str | Path, *, heading: str = "") -> Path:
+    """Write a study sheet that `read_sheet` reads back unchanged; `heading` becomes comment lines at the top."""
+    path = Path(path)
+    body: dict[str, Any] = {"study": {"title": sheet.title, "synthetic": sheet.synthetic}}
+    body["samples"] = {s.name: _filled({k: v for k, v in vars(s).items() if k != "name"}) for s in sheet.samples.values()}
+    body["files"] = [_filled({**vars(f), "axes": {k: list(v) for k, v in f.axes.items()}}) for f in sheet.files]
+    body["align"] = [_filled(vars(p)) for p in sheet.pairs]
+    comment = "".join(f"# {line}\n" for line in heading.splitlines())
+    path.write_text(comment + tomli_w.dumps(_filled(body)), encoding="utf-8")
+    return path
+
+
+def _filled(entry: Mapping[str, Any]) -> dict[str, Any]:
+    return {k: (dict(v) if isinstance(v, Mapping) else list(v) if isinstance(v, tuple) else v)
+            for k, v in entry.items() if v not in ("", (), [], {}) or k == "synthetic"}
+
+
+def _sample(name: str, entry: Any, faults: Faults) -> Sample:
+    where = f"[samples.{name}]"
+    kinds: dict[str, type] = {"metal": str, "electrolyte": str, "group": str, "notes": str, "conditions": dict}
+    if not isinstance(entry, Mapping):
+        faults.add(f"{where} must be a table")
+        return Sample(name)
+    if not _is_name(name):
+        faults.add(f"{where}: a sample name has letters, digits, '.', '_' and '-' only")
+    _check(entry, kinds, where, faults)
+    _check_conditions(entry.get("conditions", {}), where, faults)
+    known: dict[str, Any] = {k: v for k, v in entry.items() if k in kinds and isinstance(v, kinds[k])}
+    return Sample(name, metal=known.get("metal", ""), electrolyte=known.get("electrolyte", ""),
+                  group=known.get("group", known.get("electrolyte", "")), notes=known.get("notes", ""),
+                  conditions=known.get("conditions", {}))
+
+
+def _file(number: int, entry: Any, samples: Mapping[str, Sample], faults: Faults) -> File:
+    where = f"[[files]] number {number}" + (f" ({entry['path']})" if isinstance(entry, Mapping) and "path" in entry else "")
+    kinds: dict[str, type] = {"path": str, "sample": str, "technique": str, "axes": dict, "conditions": dict, "skip": list}
+    if not isinstance(entry, Mapping):
+        faults.add(f"{where} must be a table")
+        return File("", "")
+    _check(entry, kinds, where, faults)
+    for key in ("path", "sample"):
+        if key not in entry:
+            faults.add(f"{where}: {key} is missing")
+    if entry.get("sample") not in samples:
+        faults.add(f"{where}: sample {entry.get('sample')!r} is not among [samples]")
+    _check_conditions(entry.get("conditions", {}), where, faults)
+    axes = {}
+    for dim, scale in dict(entry.get("axes", {})).items():
+        if dim not in DIMENSION_UNIT:
+            faults.add(f"{where}: axes has {dim!r}, not one of {', '.join(DIMENSION_UNIT)}")
+        elif not _is_scale(scale):
+            faults.add(f"{where}: axes.{dim} must be [step, \"unit\"], found {scale!r}")
+        else:
+            axes[dim] = (float(scale[0]), scale[1])
+    return File(str(entry.get("path", "")), str(entry.get("sample", "")), str(entry.get("technique", "")), axes,
+                dict(entry.get("conditions", {})), tuple(int(i) for i in entry.get("skip", []) if isinstance(i, int)))
+
+
+def _pair(number: int, entry: Any, faults: Faults) -> Pair:
+    where = f"[[align]] number {number}"
+    kinds: dict[str, type] = {"fixed": str, "moving": str, "model": str}
+    if not isinstance(entry, Mapping) or "fixed" not in entry or "moving" not in entry:
+        faults.add(f"{where} needs fixed and moving")
+        return Pair("", "")
+    _check(entry, kinds, where, faults)
+    if entry.get("model", "similarity") not in MODELS:
+        faults.add(f"{where}: model {entry['model']!r} is not one of {', '.join(MODELS)}")
+    return Pair(str(entry["fixed"]), str(entry["moving"]), str(entry.get("model", "similarity")))
+
+
+def _table(raw: Mapping[str, Any], key: str, kinds: Mapping[str, type], where: str, faults: Faults) -> Mapping[str, Any]:
+    entry = raw.get(key, {})
+    if not isinstance(entry, Mapping):
+        faults.add(f"{where} must be a table")
+        return {}
+    _check(entry, kinds, where, faults)
+    return entry
+
+
+def _check(entry: Mapping[str, Any], kinds: Mapping[str, type], where: str, faults: Faults) -> None:
+    _unknown_keys(entry, set(kinds), where, faults)
+    for key, kind in kinds.items():
+        if key in entry and not isinstance(entry[key], kind):
+            faults.add(f"{where}: {key} must be {kind.__name__}, found {entry[key]!r}")
+
+
+def _unknown_keys(entry: Mapping[str, Any], known: set[str], where: str, faults: Faults) -> None:
+    for key in sorted(set(entry) - known):
+        faults.add(f"{where}: unknown key {key!r}, expected {', '.join(sorted(known))}")
+
+
+def _check_conditions(conditions: Any, where: str, faults: Faults) -> None:
+    if isinstance(conditions, Mapping):
+        for name in sorted(set(conditions) - set(CONDITION_MEANING)):
+            faults.add(f"{where}: unknown condition {name!r}; docs/study-sheet.md lists them")
+
+
+def _duplicates(files: tuple[File, ...], faults: Faults) -> None:
+    names: dict[str, str] = {}
+    for file in files:
+        name = f"{file.sample}/{Path(file.path).stem}"
+        if name in names:
+            faults.add(f"{file.path} and {names[name]} would both become acquisition {name!r}; rename one of the files")
+        names[name] = file.path
+
+
+def _is_scale(value: Any) -> bool:
+    return (isinstance(value, list) and len(value) == 2 and isinstance(value[0], int | float) and isinstance(value[1], str))
+
+
+def _is_name(text: str) -> bool:
+    return bool(text) and text[0].isalnum() and all(c.isalnum() or c in "._-" for c in text)

@@ -1,0 +1,110 @@
+"""dashboards -> correlate -> registration -> datasets, never back, and no module in a cycle."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ORDER = ["datasets", "registration", "correlate", "dashboards"]
+ROOT = Path(__file__).parents[1]
+MODULES = sorted(p for d in ORDER for p in (ROOT / d).rglob("*.py"))
+CONFINED = {
+    "zarr": {"datasets/store.py", "datasets/pyramid.py"},
+    "sqlite3": {"datasets/catalogue.py"},
+    "SimpleITK": {"registration/itk.py"},
+    "rsciio": {"datasets/formats/rosetta.py", "datasets/phantom/writers"},
+    "pint": {"datasets/units.py"},
+    "galvani": {"datasets/formats/biologic.py"},
+    "fastnda": {"datasets/formats/neware.py"},
+    "dash": {"dashboards"},
+    "plotly": {"dashboards", "correlate/report"},
+}
+"""Library -> the places that may import it."""
+PHANTOM_READERS = {"correlate/cli.py", "correlate/demo.py"}
+"""Analysis code may not look at the generator it is tested on; only the commands that run it may."""
+
+
+def imports(file: Path) -> list[tuple[int, str]]:
+    found = []
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found += [(node.lineno, alias.name) for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{file}:{node.lineno} uses a relative import"
+            found += [(node.lineno, f"{node.module}.{alias.name}") for alias in node.names]
+    return found
+
+
+def place(file: Path) -> str:
+    return file.relative_to(ROOT).as_posix()
+
+
+@pytest.mark.parametrize("file", MODULES, ids=place)
+def test_imports_point_down(file):
+    level = ORDER.index(place(file).split("/")[0])
+    for line, name in imports(file):
+        top = name.split(".")[0]
+        assert top not in ORDER or ORDER.index(top) <= level, f"{place(file)}:{line} imports {name}"
+
+
+@pytest.mark.parametrize("file", MODULES, ids=place)
+def test_a_big_library_is_confined_to_few_places(file):
+    for line, name in imports(file):
+        allowed = CONFINED.get(name.split(".")[0])
+        free = allowed is None or any(place(file).startswith(where) for where in allowed)
+        assert free, f"{place(file)}:{line} imports {name}"
+
+
+@pytest.mark.parametrize("file", MODULES, ids=place)
+def test_analysis_never_imports_the_phantom(file):
+    if place(file).startswith("datasets/phantom") or place(file) in PHANTOM_READERS:
+        return
+    for line, name in imports(file):
+        assert not name.startswith("datasets.phantom"), f"{place(file)}:{line} imports {name}"
+
+
+@pytest.mark.parametrize("file", MODULES, ids=place)
+def test_formats_know_no_techniques(file):
+    if not place(file).startswith("datasets/formats"):
+        return
+    for line, name in imports(file):
+        assert not name.startswith("datasets.technique"), f"{place(file)}:{line} imports {name}"
+
+
+def test_no_import_hides_inside_a_function_to_dodge_a_cycle():
+    for file in MODULES:
+        tree = ast.parse(file.read_text(encoding="utf-8"))
+        for function in ast.walk(tree):
+            if isinstance(function, ast.FunctionDef):
+                for node in ast.walk(function):
+                    hidden = isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] in ORDER
+                    assert not hidden, f"{place(file)}:{node.lineno} imports inside {function.name}"
+
+
+def test_no_module_is_in_an_import_cycle():
+    graph = {module_name(file): {target for _, name in imports(file) for target in targets(name)} for file in MODULES}
+    done: set[str] = set()
+
+    def visit(name: str, path: tuple[str, ...]) -> None:
+        assert name not in path, " -> ".join((*path[path.index(name):], name))
+        if name in done:
+            return
+        for target in sorted(graph.get(name, ())):
+            if target != name:
+                visit(target, (*path, name))
+        done.add(name)
+
+    for name in sorted(graph):
+        visit(name, ())
+
+
+def module_name(file: Path) -> str:
+    return place(file).removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+
+
+KNOWN = {module_name(file) for file in MODULES}
+
+
+def targets(name: str) -> set[str]:
+    """The module that an import statement really loads: `a.b.c` may be module a.b.c or a name inside a.b."""
+    return {name} if name in KNOWN else {name.rpartition(".")[0]} & KNOWN
