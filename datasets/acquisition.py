@@ -94,6 +94,8 @@ def interpret(signal: Signal, technique: Technique, *, axes: AxisScales | None =
     for i in order:
         values, unit = _coordinate(dim_of[i], signal.axes[i], axes, warnings)
         coords[dim_of[i]] = (dim_of[i], values, {"units": unit, "long_name": signal.axes[i].name or dim_of[i]})
+        for name, (known, unit) in signal.axes[i].also.items():
+            coords[name] = (dim_of[i], np.asarray(known), {"units": spelled(unit) or "1", "long_name": name})
     variables = {}
     for rank, (name, field) in enumerate(signal.fields.items()):
         quantity = technique.rename.get(name, technique.quantity if rank == 0 and name not in technique.quantities else name)
@@ -107,7 +109,7 @@ def interpret(signal: Signal, technique: Technique, *, axes: AxisScales | None =
         "uncalibrated": [d for d in dims if coords[d][2]["units"] == PIXEL and d in (*SPATIAL, *RECIPROCAL)],
         "warnings": warnings + conflicts, "vendor": jsonable(signal.metadata), "history": [],
     }
-    return technique.check(xr.Dataset(variables, coords, attrs))
+    return technique.check(technique.finish(xr.Dataset(variables, coords, attrs)))
 
 
 def axis_names(signal: Signal, trailing: tuple[str, ...]) -> list[str]:

@@ -29,6 +29,8 @@ class Technique:
     recognises : whether a signal is of this technique; exactly one technique says yes
     example : a small true-to-life acquisition, for the contract tests
     rename : field name of the reader -> variable name; the first field becomes the main quantity unless named here
+    finish : adds what the technique knows and the file does not say, as binding energy from the measured kinetic energy;
+        never alters a measured value
     """
 
     name: str
@@ -42,6 +44,7 @@ class Technique:
     example: Callable[[np.random.Generator], xr.Dataset]
     optional: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     rename: Mapping[str, str] = field(default_factory=dict)
+    finish: Callable[[xr.Dataset], xr.Dataset] = lambda ds: ds
 
     @property
     def quantity(self) -> str:

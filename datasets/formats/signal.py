@@ -11,11 +11,15 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True, eq=False)
 class Axis:
-    """One array axis as the file states it; `values` are in the vendor's `units`, "" where the file states none."""
+    """One array axis as the file states it; `values` are in the vendor's `units`, "" where the file states none.
+
+    also : other quantities known at each step of the axis, name -> (values, units), as the sputter time of each level
+    """
 
     name: str
     values: NDArray[Any]
     units: str = ""
+    also: Mapping[str, tuple[NDArray[Any], str]] = field(default_factory=dict)
 
     @classmethod
     def even(cls, name: str, size: int, scale: float, offset: float = 0.0, units: str = "") -> "Axis":
