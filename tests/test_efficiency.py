@@ -1,0 +1,143 @@
+"""Coulombic efficiency: what the counter says, with the error that the counter has."""
+
+import math
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from correlate.descriptors.efficiency import (
+    average_efficiency,
+    coulombic_efficiency,
+    half_cycles,
+    log_ce,
+    measure,
+)
+
+CURRENT_MA = 1.0
+
+
+def cell(plated, stripped, *, counter="reset", sign=-1.0, rest=True, points=30, conditions=None, short_from=None, seed=0):
+    """A Li||Cu run: charges (mAh) plated and stripped per cycle at 1 mA, potential of copper against lithium."""
+    rng = np.random.default_rng(seed)
+    time, current, potential, charge, step = [0.0], [0.0], [2.5], [0.0], [0]
+    total, number = 0.0, 0
+    for n, (p, s) in enumerate(zip(plated, stripped, strict=True)):
+        for q, direction in ((p, sign), (s, -sign)):
+            number += 1
+            grid = np.linspace(0, q, points + 1)[1:]
+            overpotential = 0.04 if short_from is None or n < short_from else 0.003
+            volts = np.full(points, overpotential * direction * np.sign(1)) + rng.normal(0, 1e-4, points)
+            if direction == -sign:
+                volts[-1] = 1.0 * -sign
+            time += list(time[-1] + grid / CURRENT_MA * 3600)
+            current += [direction * CURRENT_MA] * points
+            potential += list(volts)
+            signed = direction * grid
+            charge += list({"reset": np.abs(signed), "signed": signed, "cumulative": total + signed}[counter])
+            total += direction * q
+            step += [number] * points
+            if rest:
+                number += 1
+                time.append(time[-1] + 600)
+                current.append(0.0)
+                potential.append(0.0)
+                charge.append({"reset": 0.0, "signed": 0.0, "cumulative": total}[counter])
+                step.append(number)
+    ones = {"current": (current, "mA"), "potential": (potential, "V"), "charge": (charge, "mAh"), "step_number": (step, "1")}
+    return xr.Dataset({k: ("time", np.asarray(v, float), {"units": u}) for k, (v, u) in ones.items()},
+                      {"time": ("time", np.asarray(time), {"units": "s"})},
+                      {"technique": "cycling", "title": "made up", "conditions": conditions or {}})
+
+
+def value(ds, name):
+    return next(m for m in measure(ds) if m.name == name)
+
+
+@pytest.mark.parametrize("counter", ["reset", "signed", "cumulative"])
+@pytest.mark.parametrize("rest", [True, False])
+def test_efficiency_does_not_depend_on_how_the_instrument_counts(counter, rest):
+    stripped = [0.90, 0.95, 0.97]
+    cycles = coulombic_efficiency(cell([1, 1, 1], stripped, counter=counter, rest=rest))
+    assert cycles.ce.values == pytest.approx(stripped, abs=1e-12)
+
+
+def test_efficiency_does_not_depend_on_the_polarity_of_the_leads():
+    here, there = (coulombic_efficiency(cell([1, 1], [0.9, 0.95], sign=s)) for s in (-1.0, 1.0))
+    assert here.ce.values == pytest.approx(there.ce.values, abs=1e-12)
+    assert "negative" in here.attrs["convention"]
+    assert "positive" in there.attrs["convention"]
+
+
+def test_coarse_logging_does_not_change_the_counter():
+    fine, coarse = (coulombic_efficiency(cell([1] * 4, [0.93] * 4, points=n)).ce.values for n in (200, 2))
+    assert coarse == pytest.approx(fine, abs=1e-12)
+
+
+def test_a_gain_error_cancels_and_an_offset_does_not():
+    ds = cell([1] * 5, [0.98] * 5)
+    gained = ds.assign(charge=ds.charge * 1.002, current=ds.current * 1.002)
+    assert value(gained, "ce_mean").value == pytest.approx(0.98, abs=1e-12)
+    offset = 2e-4 * CURRENT_MA    # one standard deviation of the range; it adds to one direction and takes from the other
+    shifted = coulombic_efficiency(cell([1 - offset] * 5, [0.98 + 0.98 * offset] * 5))
+    mean, std = average_efficiency(coulombic_efficiency(ds))
+    assert average_efficiency(shifted)[0] - mean == pytest.approx(std, rel=0.01)
+
+
+def test_metal_left_in_one_cycle_and_stripped_in_the_next_does_not_lift_the_average():
+    ds = cell([1, 1], [0.90, 1.06])
+    assert value(ds, "ce_mean").value == pytest.approx(0.98)
+    assert value(ds, "ce_last").value == pytest.approx(1.06), "kept, not clipped"
+    assert "above 100 %" in value(ds, "ce_mean").reason
+
+
+def test_a_reservoir_protocol_gives_the_reservoir_formula():
+    total, small, n, last = 5.0, 1.0, 10, 4.6
+    ds = cell([total] + [small] * n, [small] * n + [last])
+    found = value(ds, "ce_mean")
+    assert found.value == pytest.approx((n * small + last) / (n * small + total))
+    assert "reservoir" in found.method
+    assert math.isnan(value(ds, "ce_first").value)
+    assert "reservoir" in value(ds, "ce_first").reason
+
+
+def test_log_ce_and_its_error_follow_the_definition():
+    assert log_ce(0.8, 0.001) == pytest.approx((0.69897, 0.00217), abs=1e-5)
+    assert log_ce(0.995, 0.001) == pytest.approx((2.30103, 0.08686), abs=1e-5)
+    assert all(math.isnan(v) for v in log_ce(1.0, 0.001)), "masked, not clipped"
+
+
+def test_an_efficiency_above_100_percent_has_no_log_and_says_so():
+    ds = cell([1] * 3, [1.02] * 3)
+    assert value(ds, "ce_mean").value == pytest.approx(1.02)
+    assert math.isnan(value(ds, "log_ce").value)
+    assert "100 %" in value(ds, "log_ce").reason
+
+
+def test_a_short_is_recognised_by_its_collapsed_overpotential():
+    found = value(cell([1] * 12, [0.95] * 12, short_from=8), "ce_mean")
+    assert math.isnan(found.value)
+    assert "short from cycle 9" in found.reason
+
+
+def test_a_symmetric_cell_has_no_efficiency():
+    ds = cell([1] * 4, [1] * 4)
+    ds = ds.assign(potential=0.05 * np.sign(ds.current))
+    found = value(ds, "ce_mean")
+    assert math.isnan(found.value)
+    assert "plating_electrode" in found.reason
+
+
+def test_the_stated_plating_electrode_decides():
+    ds = cell([1] * 3, [0.9] * 3, sign=-1.0, conditions={"plating_electrode": "positive"})
+    cycles = coulombic_efficiency(ds)
+    assert "as the conditions state" in cycles.attrs["convention"]
+    assert cycles.ce.values == pytest.approx([1 / 0.9] * 2), "the sheet's word is taken, and the result lies above 100 %"
+
+
+def test_half_cycles_skip_rests_and_an_empty_run_has_none():
+    assert half_cycles(cell([1, 1], [0.9, 0.9])).charge == pytest.approx([1, 0.9, 1, 0.9])
+    ds = cell([1], [0.9])
+    idle = ds.assign(current=0 * ds.current)
+    assert half_cycles(idle).charge.size == 0
+    assert math.isnan(value(idle, "ce_mean").value)
