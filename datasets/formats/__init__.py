@@ -4,10 +4,12 @@ from pathlib import Path
 
 from datasets.errors import FileError, UnknownFormat, UnreadableFile
 from datasets.formats.signal import Axis, Field, Format, Signal
+from datasets.formats.vamas import VAMAS
 
 HEAD_BYTES = 4096
 
 FORMATS: tuple[Format, ...] = (
+    VAMAS,
 )
 
 
