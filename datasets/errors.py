@@ -31,6 +31,18 @@ class StudyError(DatasetError):
     """A study folder, its `study.toml` or its plan cannot be used as it is."""
 
 
+class StoreError(DatasetError):
+    """The store cannot do what was asked: no such unit or version, a name that cannot be one, a folder that is no store."""
+
+
+class StoreConflict(StoreError):
+    """Another writer published first; nothing was changed. Look at the current version and decide again."""
+
+
+class DamagedStore(StoreError):
+    """Something that was published is lost or altered; it is never read as if it were data."""
+
+
 class Faults:
     """Collects every fault of one thing, so that a person mends all of them in one go."""
 

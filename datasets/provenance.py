@@ -2,6 +2,7 @@
 
 import hashlib
 import math
+import os
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -9,6 +10,8 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
+
+from datasets.errors import FileError
 
 DISTRIBUTION = "correlate-sei"
 BLOCK = 1 << 20
@@ -29,6 +32,58 @@ def sha256_of(path: Path) -> str:
         while block := file.read(BLOCK):
             digest.update(block)
     return digest.hexdigest()
+
+
+class RawHash:
+    """SHA-256 of a file that follows the reading of the same file, so that its pages are read from the disk once.
+
+    Parameters
+    ----------
+    path
+        Read to its end, whatever part of it became data.
+
+    Raises
+    ------
+    FileError
+        When the file changes while it is read: the data would not be those of the hash.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self._digest = hashlib.sha256()
+        self._read = 0
+        with self.path.open("rb") as file:
+            self._before = _state(file.fileno())
+
+    def advance(self, fraction: float) -> None:
+        """Hash on to this fraction of the file; called as often as one likes, with rising fractions."""
+        self._to(int(min(max(fraction, 0.0), 1.0) * self._before[0]))
+
+    def hexdigest(self) -> str:
+        """The hash of the whole file, in hexadecimal."""
+        self._to(self._before[0])
+        with self.path.open("rb") as file:
+            if _state(file.fileno()) != self._before:
+                raise FileError(self.path, "changed while it was read", todo="wait until it is complete and import it again")
+        return self._digest.hexdigest()
+
+    def _to(self, end: int) -> None:
+        if end <= self._read:
+            return
+        with self.path.open("rb") as file:
+            file.seek(self._read)
+            while self._read < end:
+                block = file.read(min(BLOCK, end - self._read))
+                if not block:
+                    raise FileError(self.path, "became shorter while it was read", todo="import it again")
+                self._digest.update(block)
+                self._read += len(block)
+
+
+def _state(handle: int) -> tuple[int, int, int]:
+    """Size, inode and time of last change."""
+    status = os.fstat(handle)
+    return status.st_size, status.st_ino, status.st_mtime_ns
 
 
 def with_step(ds: xr.Dataset, what: str, **parameters: Any) -> xr.Dataset:

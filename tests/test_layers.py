@@ -9,7 +9,7 @@ ORDER = ["datasets", "registration", "correlate", "dashboards"]
 ROOT = Path(__file__).parents[1]
 MODULES = sorted(p for d in ORDER for p in (ROOT / d).rglob("*.py"))
 CONFINED = {
-    "zarr": {"datasets/store.py", "datasets/pyramid.py"},
+    "zarr": {"datasets/zarr_unit.py", "datasets/chunking.py"},
     "sqlite3": {"datasets/catalogue.py"},
     "SimpleITK": {"registration/itk.py"},
     "rsciio": {"datasets/formats/rosetta.py", "datasets/phantom/writers"},
