@@ -246,10 +246,13 @@ def grown_nm(growth_nm_per_s: float, limit_nm: float, seconds: float) -> float:
 
 def layer_phases(mix: Formulation, metal: str, inorganic: float, layered: float,
                  inner_share: float) -> tuple[dict[str, float], dict[str, float]]:
-    """Volume fractions of the phases in the inner and in the outer layer; together they hold `inorganic`."""
+    """Volume fractions of the phases in the inner and in the outer layer; together they hold `inorganic`.
+
+    The more layered, the more of the inorganic matter lies outside, over an organic inner layer.
+    """
     weights = phase_weights(mix, metal)
-    inside = min(0.97, inorganic * (1 + 0.6 * layered))
-    outside = max(0.0, inorganic - inner_share * inside) / (1 - inner_share)
+    outside = min(max(0.97, inorganic), inorganic * (1 + 0.6 * layered), inorganic / (1 - inner_share))
+    inside = (inorganic - (1 - inner_share) * outside) / inner_share
     layers = []
     for share in (inside, outside):
         phases = {name: share * weight for name, weight in weights.items()}
