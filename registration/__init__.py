@@ -1,1 +1,9 @@
 """Where things are, and how sure we are."""
+
+from registration.frames import FrameError, FrameGraph
+from registration.intensity import Alignment, align
+from registration.picture import ImageError
+from registration.search import SearchBox
+from registration.transform import Transform, TransformError
+
+__all__ = ["Alignment", "FrameError", "FrameGraph", "ImageError", "SearchBox", "Transform", "TransformError", "align"]

@@ -1,0 +1,162 @@
+"""A calibrated image made plain for registration: numbers, pixel size, place and what may be looked at."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import cast
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from datasets.errors import DatasetError
+from registration.transform import Floats
+
+Image = NDArray[np.float32]
+DIMS = ("y", "x")
+UNIFORM = 1e-3
+"""Steps of an axis may differ by this much of a step; a file that rounds positions to 3 digits still passes."""
+SMALLEST = 8
+"""Fewer pixels than this along an axis hold no pose."""
+
+
+class ImageError(DatasetError):
+    """An image cannot be placed: axes, units or values are not what registration needs."""
+
+
+@dataclass(frozen=True, eq=False)
+class Picture:
+    """Values (ny, nx) at positions `origin` + index * `step`, nm ordered (y, x), steps positive; `mask` is the weight of a
+    pixel between 0 (no data) and 1.
+    """
+
+    values: Image
+    step: Floats
+    origin: Floats
+    mask: Image
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return cast(tuple[int, int], self.values.shape)
+
+    @property
+    def extent(self) -> Floats:
+        """(2,) size of the field of view with the pixels' own size, nm."""
+        return np.array(self.shape) * self.step
+
+    @property
+    def centre(self) -> Floats:
+        """(2,) middle of the field of view, nm."""
+        return self.origin + (np.array(self.shape) - 1) / 2 * self.step
+
+    @property
+    def pixel(self) -> float:
+        """Side of the square that the coarser axis spans, nm."""
+        return float(self.step.max())
+
+    def corners(self) -> Floats:
+        """(4, 2) corners of the field of view, nm."""
+        signs = np.array([[-1, -1], [-1, 1], [1, -1], [1, 1]])
+        return self.centre + signs * self.extent / 2
+
+    def contains(self, points: Floats) -> NDArray[np.bool_]:
+        """Whether points (n, 2) nm lie inside the field of view."""
+        return cast(NDArray[np.bool_], (np.abs(points - self.centre) <= self.extent / 2).all(1))
+
+    def valid_at(self, points: Floats) -> NDArray[np.bool_]:
+        """Whether points (n, 2) nm lie on pixels that hold data."""
+        inside = self.contains(points)
+        index = np.clip(np.rint((points - self.origin) / self.step).astype(int), 0, np.array(self.shape) - 1)
+        return cast(NDArray[np.bool_], inside & (self.mask[index[:, 0], index[:, 1]] > 0.5))
+
+
+def picture(image: xr.DataArray, who: str, mask: xr.DataArray | NDArray[np.bool_] | None = None) -> Picture:
+    """Read an image with dims y and x in nm; axes may run either way and pixels need not be square.
+
+    Pixels that are not finite, or false in `mask`, are left out.
+
+    Raises
+    ------
+    ImageError
+        All faults at once: missing or further dims, no coordinates, units other than nm, uneven steps, too few pixels,
+        no values, a mask of another shape.
+    """
+    faults: list[str] = []
+    if set(image.dims) != set(DIMS):
+        raise ImageError(f"{who}: dims are {tuple(map(str, image.dims))}, expected y and x; "
+                         f"reduce a spectrum image to one image first")
+    image = image.transpose(*DIMS)
+    for dim in DIMS:
+        faults += _axis_faults(image, dim)
+    if faults:
+        raise ImageError(f"{who}: " + "; ".join(faults))
+    values = np.asarray(image.values)
+    if values.dtype.kind not in "biuf":
+        raise ImageError(f"{who}: values are {values.dtype}, expected real numbers")
+    good = np.isfinite(values)
+    if mask is not None:
+        chosen = np.asarray(mask.transpose(*DIMS).values if isinstance(mask, xr.DataArray) else mask)
+        if chosen.shape != values.shape:
+            raise ImageError(f"{who}: mask has shape {chosen.shape}, the image {values.shape}")
+        good &= chosen.astype(bool)
+    flips = tuple(slice(None, None, -1) if image[d].values[-1] < image[d].values[0] else slice(None) for d in DIMS)
+    y, x = (np.sort(image[d].values.astype(np.float64)) for d in DIMS)
+    values, good = values[flips], good[flips]
+    if good.mean() < 0.02:
+        raise ImageError(f"{who}: only {good.mean():.0%} of the pixels hold data")
+    fill = np.median(values[good])
+    plain = np.where(good, values, fill).astype(np.float32)
+    if plain[good].min() == plain[good].max():
+        raise ImageError(f"{who}: every pixel has the value {float(fill):g}; there is nothing to align")
+    step = np.array([(a[-1] - a[0]) / (len(a) - 1) for a in (y, x)])
+    return Picture(plain, step, np.array([y[0], x[0]]), good.astype(np.float32))
+
+
+def averaged(image: Picture, pitch: float) -> Picture:
+    """The image on square pixels of at least `pitch` nm: each new pixel is the mean over its own area, so nothing aliases.
+
+    An image whose pixels are already square and larger is returned as it is; a wider axis sets the size of both.
+    """
+    size = max(pitch, image.pixel)
+    if np.allclose(image.step, size, rtol=1e-6):
+        return image
+    values, mask = image.values * image.mask, image.mask
+    origin = image.origin.copy()
+    for axis in (0, 1):
+        n = max(SMALLEST // 2, int(image.extent[axis] / size + 1e-6))
+        start = image.centre[axis] - n * size / 2
+        edges = (start + np.arange(n + 1) * size - (image.origin[axis] - image.step[axis] / 2)) / image.step[axis]
+        values, mask = (_area_means(a, edges, axis).astype(np.float32) for a in (values, mask))
+        origin[axis] = start + size / 2
+    mean = np.divide(values, mask, out=np.full_like(values, np.median(image.values)), where=mask > 1e-3)
+    return Picture(mean.astype(np.float32), np.array([size, size]), origin, mask.astype(np.float32))
+
+
+def mirrored(image: Picture) -> Picture:
+    """The image with x running the other way about its own centre."""
+    return replace(image, values=image.values[:, ::-1].copy(), mask=image.mask[:, ::-1].copy())
+
+
+def _area_means(a: NDArray[np.floating], edges: Floats, axis: int) -> Floats:
+    """Mean of `a`, pixel i covering i to i + 1, between neighbouring edges; what lies outside counts as zero."""
+    moved = np.moveaxis(a, axis, 0).astype(np.float64)
+    total = np.concatenate([np.zeros((1, moved.shape[1])), np.cumsum(moved, 0)])
+    at = np.clip(edges, 0, len(moved))
+    i = np.minimum(at.astype(int), len(moved) - 1)
+    t = (at - i)[:, None]
+    return cast(Floats, np.moveaxis(np.diff(total[i] * (1 - t) + total[i + 1] * t, axis=0) / np.diff(edges)[:, None], 0, axis))
+
+
+def _axis_faults(image: xr.DataArray, dim: str) -> list[str]:
+    if image.sizes[dim] < SMALLEST:
+        return [f"{dim} has {image.sizes[dim]} pixels, at least {SMALLEST} are needed"]
+    if dim not in image.coords:
+        return [f"{dim} has no coordinate; calibrate the image"]
+    units = image[dim].attrs.get("units", "")
+    if units != "nm":
+        return [f"{dim} is in {units or 'no unit'!r}, expected 'nm'; calibrate the image (an uncalibrated pixel is not 1 nm)"]
+    steps = np.diff(image[dim].values.astype(np.float64))
+    uneven = np.abs(steps - steps.mean()).max()
+    if not np.isfinite(steps).all() or steps[0] == 0 or uneven > UNIFORM * abs(steps.mean()) * len(steps) ** 0.5:
+        return [f"{dim} is not evenly spaced (steps {steps.min():.4g} to {steps.max():.4g} nm)"]
+    return []
