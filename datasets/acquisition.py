@@ -1,6 +1,7 @@
 """One measurement as one `xr.Dataset`, in the project's names and units."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +53,8 @@ def read_acquisitions(path: str | Path, *, technique: str | None = None, axes: A
     found = []
     for index, signal in enumerate(open_file(path)):
         chosen = TECHNIQUES[technique] if technique else technique_of(signal)
+        if not technique and (doubt := chosen.doubt(signal)):
+            signal = replace(signal, warnings=(*signal.warnings, doubt))
         try:
             ds = interpret(signal, chosen, axes=axes, conditions=conditions)
         except FileError:
@@ -93,7 +96,8 @@ def interpret(signal: Signal, technique: Technique, *, axes: AxisScales | None =
     coords = {}
     for i in order:
         values, unit = _coordinate(dim_of[i], signal.axes[i], axes, warnings)
-        coords[dim_of[i]] = (dim_of[i], values, {"units": unit, "long_name": signal.axes[i].name or dim_of[i]})
+        coords[dim_of[i]] = (dim_of[i], values, {"units": unit, "long_name": signal.axes[i].name or dim_of[i],
+                                                 **_unused_scale(unit, signal.axes[i])})
         for name, (known, unit) in signal.axes[i].also.items():
             coords[name] = (dim_of[i], np.asarray(known), {"units": spelled(unit) or "1", "long_name": name})
     variables = {}
@@ -121,7 +125,7 @@ def axis_names(signal: Signal, trailing: tuple[str, ...]) -> list[str]:
     """
     free = list(range(len(signal.axes)))
     name_of: dict[int, str] = {}
-    for fits in (_same_name_and_unit, _same_unit, _same_name):
+    for fits in (_same_name_and_unit, _same_unit, _same_name, _on_a_detector):
         for dim in trailing:
             if dim in name_of.values():
                 continue
@@ -154,6 +158,7 @@ SYNONYMS: dict[str, tuple[str, ...]] = {
     "detector_y": ("dy", "ky", "y"), "detector_x": ("dx", "kx", "x"),
     "energy_loss": ("energy loss", "energy", "eloss"), "xray_energy": ("energy", "x-ray energy"),
     "binding_energy": ("binding energy", "energy"), "kinetic_energy": ("kinetic energy", "energy"),
+    "frame": ("frame", "image series", "slice"), "position": ("position", "point", "i", "stack element"),
     "tilt": ("tilt", "angle", "tilt angle"), "time": ("time", "t"), "frequency": ("frequency", "f"),
 }
 """Dimension -> lower-case names that vendors give it."""
@@ -176,19 +181,29 @@ def _same_name(dim: str, axis: Axis) -> bool:
         not is_calibrated(axis.units) or _same_unit(dim, axis))
 
 
+def _on_a_detector(dim: str, axis: Axis) -> bool:
+    """Scattering angles given as lengths on the camera, as ASTAR does: the axis is known, its calibration is not."""
+    return dim in RECIPROCAL and axis.name.lower() in (f"d{dim[-1]}", f"k{dim[-1]}")
+
+
 def _leading_name(axis: Axis, taken: set[str]) -> str:
     own = axis.name.lower().replace(" ", "_")
     options = [own] if own in DIMENSION_UNIT and (
         not is_calibrated(axis.units) or compatible(spelled(axis.units), DIMENSION_UNIT[own])) else []
-    options += [dim for dim, unit in LEADING_BY_UNIT if compatible(spelled(axis.units), unit)]
     options += [dim for dim in SYNONYMS if _same_name(dim, axis)]
+    options += [dim for dim, unit in LEADING_BY_UNIT if compatible(spelled(axis.units), unit)]
     options += list(PREFERRED_LEADING)
     return next(name for name in options if name not in taken)
 
 
 def _rank(dim: str, trailing: tuple[str, ...]) -> int:
-    """Sort key that keeps leading axes in file order, before the trailing ones in promised order."""
-    return trailing.index(dim) if dim in trailing else -1
+    """Sort key: leading axes in file order, then space as z, y, x, then the trailing ones in promised order.
+
+    A block saved as (x, y, energy) becomes (y, x, energy), as everyone expects of a map.
+    """
+    if dim in trailing:
+        return trailing.index(dim)
+    return SPATIAL.index(dim) - len(SPATIAL) if trailing and dim in SPATIAL else -len(SPATIAL) - 1
 
 
 def _coordinate(dim: str, axis: Axis, axes: AxisScales | None, warnings: list[str]) -> tuple[NDArray[np.float64], str]:
@@ -205,9 +220,20 @@ def _coordinate(dim: str, axis: Axis, axes: AxisScales | None, warnings: list[st
     if counted:
         return np.asarray(axis.values, dtype=np.float64), wanted
     if dim in SPATIAL or dim in RECIPROCAL:
+        if is_calibrated(axis.units):
+            warnings.append(f"{dim} is in {spelled(axis.units)!r}, which is no {wanted!r}: it is left uncalibrated, "
+                            f"with a step of {_step(axis):.6g} {spelled(axis.units)} per pixel in its attributes")
         return np.arange(axis.size, dtype=np.float64), PIXEL
     raise DatasetError(f"{dim} has the unit {spelled(axis.units) or 'none'!r}, expected {wanted!r}; "
                        f"calibrate the file or say axes={{{dim!r}: (step, {wanted!r})}}")
+
+
+def _unused_scale(unit: str, axis: Axis) -> dict[str, Any]:
+    """What the file said of an axis that stays in pixels, so that a person can still make use of it."""
+    step, first = _step(axis), float(axis.values[0]) if axis.size else 0.0
+    if unit != PIXEL or (step in (0.0, 1.0) and first == 0.0 and not is_calibrated(axis.units)):
+        return {}
+    return {"vendor_step": step, "vendor_first": first, "vendor_units": spelled(axis.units)}
 
 
 def _step(axis: Axis) -> float:

@@ -29,6 +29,7 @@ class Technique:
     recognises : whether a signal is of this technique; exactly one technique says yes
     example : a small true-to-life acquisition, for the contract tests
     rename : field name of the reader -> variable name; the first field becomes the main quantity unless named here
+    doubt : a sentence about what `recognises` assumed of a signal, "" where the file itself says what it is
     finish : adds what the technique knows and the file does not say, as binding energy from the measured kinetic energy;
         never alters a measured value
     """
@@ -45,6 +46,7 @@ class Technique:
     optional: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     rename: Mapping[str, str] = field(default_factory=dict)
     finish: Callable[[xr.Dataset], xr.Dataset] = lambda ds: ds
+    doubt: Callable[[Signal], str] = lambda signal: ""  # noqa: ARG005
 
     @property
     def quantity(self) -> str:

@@ -3,12 +3,14 @@
 from pathlib import Path
 
 from datasets.errors import FileError, UnknownFormat, UnreadableFile
+from datasets.formats.rosetta import ROSETTA
 from datasets.formats.signal import Axis, Field, Format, Signal
 from datasets.formats.vamas import VAMAS
 
 HEAD_BYTES = 4096
 
 FORMATS: tuple[Format, ...] = (
+    *ROSETTA,
     VAMAS,
 )
 

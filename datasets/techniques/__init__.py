@@ -2,11 +2,27 @@
 
 from datasets.technique import Technique
 from datasets.techniques.cycling import CYCLING
+from datasets.techniques.edx import EDX
+from datasets.techniques.eels import EELS
 from datasets.techniques.eis import EIS
+from datasets.techniques.element_map import ELEMENT_MAP
+from datasets.techniques.saed import SAED
+from datasets.techniques.sem_image import SEM_IMAGE
+from datasets.techniques.stem_4d import STEM_4D
+from datasets.techniques.stem_image import STEM_IMAGE
+from datasets.techniques.tem_image import TEM_IMAGE
 from datasets.techniques.unknown import UNKNOWN
 from datasets.techniques.xps import XPS
 
 TECHNIQUES: dict[str, Technique] = {t.name: t for t in (
+    TEM_IMAGE,
+    STEM_IMAGE,
+    SEM_IMAGE,
+    EELS,
+    EDX,
+    ELEMENT_MAP,
+    SAED,
+    STEM_4D,
     XPS,
     CYCLING,
     EIS,

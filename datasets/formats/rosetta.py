@@ -1,0 +1,477 @@
+"""Electron microscopes' files through RosettaSciIO: chosen by content, checked for damage, corrected where it errs.
+
+RosettaSciIO 0.15 reads the arrays. Here stand the things it leaves to its caller: which reader a file needs (its own choice
+goes by suffix), whether the bytes that a header promises are there, what an axis without a unit means, and the faults that
+were found by comparing with other readers; each correction says which.
+"""
+
+import bz2
+import logging
+import os
+import struct
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
+from math import prod
+from pathlib import Path
+from typing import Any
+
+import dask.array
+import numpy as np
+import tifffile
+from dask.delayed import delayed
+from rsciio import (
+    __version__,
+    blockfile,
+    bruker,
+    digitalmicrograph,
+    emd,
+    hspy,
+    jeol,
+    mrc,
+    msa,
+    nexus,
+    pantarhei,
+    phenom,
+    quantumdetector,
+    ripple,
+    tia,
+    tvips,
+)
+from rsciio.tiff._api import _read_tiff  # the public reader leaves the file open when lazy
+
+from datasets.errors import UnreadableFile
+from datasets.formats import rosetta_sniff as sniff
+from datasets.formats.rosetta_metadata import conditions_of, kind_of
+from datasets.formats.signal import Axis, Field, Format, Signal, no_companions
+from datasets.provenance import jsonable
+from datasets.units import compatible, is_calibrated, spelled
+
+da: Any = dask.array
+"""Dask's functions are not typed."""
+
+LAZY_ABOVE_BYTES = 16 << 20
+"""Files above this size are read when their arrays are used, smaller ones at once; the figures are the same."""
+
+FAR_PIXELS = 1e6
+"""An axis that begins further than this many of its own pixels from zero has an origin that nobody set."""
+
+COUNTS = frozenset({"count", "counts", "electrons (counts)", "x-rays (counts)", "e-"})
+"""Words for an intensity that counts something, lower case."""
+
+Rosetta = dict[str, Any]
+"""One signal as RosettaSciIO gives it: data, axes, metadata, original_metadata."""
+Reader = Callable[[Path, bool], list[Rosetta]]
+
+
+def read(name: str, reader: Reader, path: Path) -> tuple[Signal, ...]:
+    """All signals of a file.
+
+    Raises
+    ------
+    UnreadableFile
+        If the file is shorter than its header promises, or the reader meets bytes it cannot interpret.
+    """
+    lazy = path.stat().st_size > LAZY_ABOVE_BYTES
+    with _heard() as said:
+        found = reader(path, lazy)
+    if not found:
+        raise UnreadableFile(path, f"the {name} reader of RosettaSciIO found no signal in it")
+    return tuple(_signal(name, path, one, tuple(said)) for one in found)
+
+
+def _signal(fmt: str, path: Path, one: Rosetta, said: tuple[str, ...]) -> Signal:
+    metadata, original = jsonable(one.get("metadata") or {}), jsonable(one.get("original_metadata") or {})
+    metadata.pop("_HyperSpy", None)
+    data, kind = one["data"], kind_of(fmt, metadata, original)
+    remarks = [*said, *one.get("warnings", ())]
+    axes = [_axis(axis, size, remarks) for axis, size in zip(_ordered(one["axes"], data.ndim), data.shape, strict=True)]
+    if data.dtype.names:
+        remarks.append(f"a colour image: its channels {', '.join(data.dtype.names)} are kept along an axis")
+        stack = da.stack if isinstance(data, dask.array.Array) else np.stack
+        data = stack([data[name] for name in data.dtype.names])
+        axes.insert(0, Axis("channel", np.arange(data.shape[0], dtype=np.float64)))
+    if not data.dtype.isnative:
+        data = data.astype(data.dtype.newbyteorder("="))
+    if isinstance(data, dask.array.Array):
+        empty = np.empty((0,) * data.ndim, data.dtype)
+        data = da.from_array(_Watched(data, path), chunks=data.chunks, asarray=False, meta=empty)
+    general = metadata.get("General", {})
+    conditions = conditions_of(fmt, metadata, original)
+    if any(compatible(axis.units, "deg") for axis in axes):
+        conditions.pop("tilt_deg", None)  # that of one image of the tilt series
+    return Signal(title=str(general.get("title") or path.stem), axes=tuple(axes),
+                  fields={"data": Field(data, _intensity_unit(kind, data.dtype, metadata))}, source=path,
+                  metadata={"metadata": metadata, "original": original},
+                  conditions=conditions, kind=kind, warnings=tuple(dict.fromkeys(remarks)))
+
+
+class _Watched:
+    """A lazy array whose late read errors name the file, as early ones do."""
+
+    def __init__(self, data: dask.array.Array, path: Path) -> None:
+        self.data, self.path = data, path
+        self.shape, self.dtype, self.ndim = data.shape, data.dtype, data.ndim
+
+    def __getitem__(self, key: Any) -> Any:
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", ResourceWarning)
+                return np.asarray(self.data[key].compute(scheduler="synchronous"))
+        except Exception as error:  # any byte may be wrong
+            what = f"cannot be read further: {type(error).__name__}: {' '.join(str(error).split())[:200]}"
+            raise UnreadableFile(self.path, what, todo="the file may be truncated or damaged") from error
+
+
+def _ordered(axes: list[Mapping[str, Any]], ndim: int) -> list[Mapping[str, Any]]:
+    """Axes in array order; where the file describes fewer or more than the array has, none is trusted."""
+    if len(axes) != ndim:
+        return [{}] * ndim
+    if all("index_in_array" in axis for axis in axes):
+        return sorted(axes, key=lambda axis: int(axis["index_in_array"]))
+    return axes
+
+
+def _axis(axis: Mapping[str, Any], size: int, remarks: list[str]) -> Axis:
+    name, units = str(axis.get("name") or ""), spelled(axis.get("units"))
+    if "axis" in axis:
+        return Axis(name, np.asarray(axis["axis"], np.float64), units)
+    scale, offset = float(axis.get("scale", 1.0)), float(axis.get("offset", 0.0))
+    label = name or "an axis"
+    if "expression" in axis:
+        remarks.append(f"{label} follows the formula {axis['expression']!r}, which is not read: it is left uncalibrated")
+        scale, offset, units = 1.0, 0.0, ""
+    if not np.isfinite([scale, offset]).all() or scale == 0.0:
+        remarks.append(f"{label} has step {scale:g} and offset {offset:g} {units}: it is left uncalibrated".replace(" :", ":"))
+        scale, offset, units = 1.0, 0.0, ""
+    if units and abs(offset) > FAR_PIXELS * abs(scale):
+        remarks.append(f"{label} begins at {offset:.6g} {units}, {abs(offset / scale):.2g} pixels from zero: "
+                       "differences along it are sound, its origin is not")
+    return Axis.even(name, size, scale, offset, units)
+
+
+def _intensity_unit(kind: str, dtype: np.dtype[Any], metadata: Mapping[str, Any]) -> str:
+    """Of an intensity: "count" where the file says so or an X-ray spectrum holds whole numbers; "" otherwise.
+
+    Camera counts of EELS and images went through gain correction: only a file that says counts has counts.
+    """
+    stated = str(metadata.get("Signal", {}).get("quantity", "")).lower()
+    return "count" if stated in COUNTS or (kind.startswith("EDS") and dtype.kind in "iu") else ""
+
+
+@contextmanager
+def _heard() -> Iterator[list[str]]:
+    """Collect what RosettaSciIO logs and warns of instead of letting it print; only what concerns the data is kept."""
+    said: list[str] = []
+    logger = logging.getLogger("rsciio")
+    handlers, propagate = logger.handlers[:], logger.propagate
+    logger.handlers, logger.propagate = [_Listener(said)], False
+    try:
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            yield said
+        said += [" ".join(str(w.message).split()) for w in caught if issubclass(w.category, UserWarning)]
+    finally:
+        logger.handlers, logger.propagate = handlers, propagate
+
+
+class _Listener(logging.Handler):
+    def __init__(self, said: list[str]) -> None:
+        super().__init__(logging.WARNING)
+        self.said = said
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.said.append(" ".join(record.getMessage().split()))
+
+
+def _plain(module: Any, path: Path, lazy: bool, **options: Any) -> list[Rosetta]:
+    found: list[Rosetta] = module.file_reader(str(path), lazy=lazy, **options)
+    return found
+
+
+def _eager(module: Any, path: Path, lazy: bool) -> list[Rosetta]:
+    """For readers that cannot be lazy."""
+    del lazy
+    return _plain(module, path, lazy=False)
+
+
+def _require(path: Path, promised: int, what: str = "file") -> None:
+    found = os.path.getsize(path)  # noqa: PTH202  a Path may be a companion given as text
+    if found < promised:
+        raise UnreadableFile(path, f"is truncated: the {what} has {found} bytes, its header promises {promised}",
+                             todo="copy it again from the microscope")
+
+
+def _read_dm(path: Path, lazy: bool) -> list[Rosetta]:
+    try:
+        found = _plain(digitalmicrograph, path, lazy)
+    except ValueError as error:
+        if "RGBA" not in str(error):
+            raise
+        found = _plain(digitalmicrograph, path, lazy=False)
+    for one in found:
+        image = jsonable(one["original_metadata"]).get("ImageList", {}).get("TagGroup0", {}).get("ImageData", {})
+        block = image.get("Data", {}) if isinstance(image.get("Data"), Mapping) else {}
+        if "offset" in block and "size_bytes" in block:
+            _require(path, int(block["offset"]) + int(block["size_bytes"]))
+        brightness = image.get("Calibrations", {}).get("Brightness", {})
+        one["metadata"].setdefault("Signal", {}).setdefault("quantity", _dm_quantity(brightness))
+    return found
+
+
+def _dm_quantity(brightness: Mapping[str, Any]) -> str:
+    """Say "counts" only where one stored unit is one electron: a scale says that the numbers are something else."""
+    unit, scale = brightness.get("Units"), brightness.get("Scale")
+    return "counts" if isinstance(unit, str) and unit.lower() in COUNTS and scale == 1.0 else ""
+
+
+def _read_mrc(path: Path, lazy: bool) -> list[Rosetta]:
+    """MRC with five corrections: endianness, signed bytes, foreign extended headers, axes of stacks and missing cells."""
+    with path.open("rb") as file:
+        head = file.read(1024)
+    promised, endian = sniff.mrc_size(head)
+    if not endian:
+        raise UnreadableFile(path, "has an MRC header of impossible sizes or mode", where="first 16 bytes")
+    _require(path, promised)
+    found = _plain(mrc, path, lazy, endianness=endian)
+    one, remarks = found[0], []
+    mode, = struct.unpack(endian + "i", head[12:16])
+    imod, flags = struct.unpack(endian + "2i", head[152:160])
+    unsigned = imod == 1146047817 and not flags & 1  # IMOD's stamp; without its sign bit its bytes are unsigned
+    if mode == 0 and not unsigned:
+        one["data"] = one["data"].view(np.int8)  # MRC2014 says signed; RosettaSciIO reads unsigned
+    cell = struct.unpack(endian + "3f", head[40:52])
+    intervals = struct.unpack(endian + "3i", head[28:40])
+    fei = "fei_header" in one["original_metadata"]
+    if fei and head[104:108] not in (b"FEI1", b"FEI2", b"\0\0\0\0"):  # taken for FEI by its length of 128 KiB alone
+        fei = False
+        for axis, length, n in zip(one["axes"][::-1], cell, intervals, strict=False):
+            axis["scale"] = length / n / 10 if n > 0 else 0.0
+    space_group, = struct.unpack(endian + "i", head[88:92])
+    for axis in one["axes"]:
+        if axis["name"] == "z":
+            axis.update({"units": "nm"} if space_group == 1 or space_group > 400
+                        else {"name": "frame", "units": "", "scale": 1.0, "offset": 0.0})
+        which = {"x": 0, "y": 1, "z": 2}.get(str(axis["name"]))
+        if which is not None and not fei and (cell[which] <= 0 or intervals[which] <= 0):
+            remarks.append(f"{axis['name']} has cell length {cell[which]:g} Å over {intervals[which]} intervals, "
+                           "which means not known: it is left uncalibrated")
+            axis.update(units="", scale=1.0, offset=0.0)
+    if struct.unpack(endian + "3i", head[64:76]) not in ((1, 2, 3), (0, 0, 0)):
+        remarks.append("columns, rows and sections are not x, y, z in this map: its axes are in file order")
+    one["warnings"] = remarks
+    return found
+
+
+def _read_tiff_file(path: Path, lazy: bool) -> list[Rosetta]:
+    """TIFF with the axes of RosettaSciIO and pages decoded one by one when lazy; its own lazy reading leaves the file open."""
+    found = []
+    with tifffile.TiffFile(path) as tiff:
+        for number, series in enumerate(tiff.series):
+            for page in filter(None, series.pages):
+                ends = [int(o + n) for o, n in zip(page.dataoffsets, page.databytecounts, strict=False)]
+                _require(path, max(ends, default=0), f"page {page.index}")
+            one = _read_tiff(tiff, series, str(path), lazy=True)
+            one["data"] = _tiff_array(path, number, series, tuple(int(a["size"]) for a in one["axes"]), lazy)
+            _mend_tiff_axes(tiff, series, one["axes"])
+            rows = _data_bar(one["original_metadata"], one["axes"])
+            one["warnings"] = [rows] if rows else []
+            found.append(one)
+    return found
+
+
+def _tiff_array(path: Path, number: int, series: Any, shape: tuple[int, ...], lazy: bool) -> Any:
+    colours = series.keyframe.photometric == tifffile.PHOTOMETRIC.RGB and series.shape[-1] <= 4
+    if lazy and not colours and len(series) > 0 and series.shape == shape:
+        page_shape = series.keyframe.shape
+        leading = shape[:len(shape) - len(page_shape)]
+        if int(np.prod(leading)) == len(series.pages) and shape[len(leading):] == page_shape:
+            pages = [da.from_delayed(_page(path, number, i), page_shape, series.dtype) for i in range(len(series.pages))]
+            return da.stack(pages).reshape(shape)
+    array = series.asarray()
+    if not colours:
+        return array
+    names = ["R", "G", "B", "A"][:array.shape[-1]]
+    return np.ascontiguousarray(array).view(np.dtype([(n, array.dtype) for n in names]))[..., 0]
+
+
+def _page(path: Path, series: int, page: int) -> Any:
+    return delayed(_decoded_page, pure=True)(str(path), series, page)
+
+
+def _decoded_page(path: str, series: int, page: int) -> Any:
+    with tifffile.TiffFile(path) as tiff:
+        return tiff.series[series].asarray(key=page)
+
+
+def _mend_tiff_axes(tiff: Any, series: Any, axes: list[dict[str, Any]]) -> None:
+    """FEI, TVIPS and Olympus: RosettaSciIO 0.15 gives height the pixel width and width the pixel height.
+
+    ImageJ: it knows only the unit "micron"; other units are in the description all the same.
+    """
+    height = next((a for a in axes if a["name"] == "height"), None)
+    width = next((a for a in axes if a["name"] == "width"), None)
+    if height is None or width is None:
+        return
+    if {"fei", "tvips"} & tiff.flags or series.keyframe.is_sis:
+        for key in ("scale", "offset", "units"):
+            height[key], width[key] = width[key], height[key]
+    described = tiff.imagej_metadata if tiff.is_imagej else None
+    unit = str((described or {}).get("unit", "")).encode().decode("unicode_escape", "ignore").replace("Â", "")
+    if unit and not is_calibrated(width["units"]) and compatible(spelled(unit), "nm"):
+        height["units"] = width["units"] = unit
+
+
+def _data_bar(original: Mapping[str, Any], axes: list[dict[str, Any]]) -> str:
+    image = original.get("fei_metadata", {}).get("Image", {})
+    rows = next((int(a["size"]) for a in axes if a["name"] == "height"), 0)
+    scanned = image.get("ResolutionY")
+    if isinstance(scanned, int) and 0 < scanned < rows:
+        return f"the last {rows - scanned} of {rows} rows are the microscope's data bar, not specimen"
+    return ""
+
+
+def _read_ripple(path: Path, lazy: bool) -> list[Rosetta]:
+    """Ripple; `ev-per-chan` is in eV by definition, which RosettaSciIO does not say."""
+    with path.open(encoding="latin-1") as file:
+        about = ripple._api.parse_ripple(file)
+    promised = int(about["offset"]) + prod(int(about[key]) for key in ("data-length", "width", "height", "depth"))
+    raw = raw_of_ripple(path)
+    if not raw:
+        raise UnreadableFile(path, "the data file of the same name, ending in .raw, is not beside it")
+    _require(raw[0], promised)
+    if path.suffix not in (".rpl", ".RPL"):
+        raise UnreadableFile(path, "is a Ripple header, but does not end in .rpl", todo="rename it beside its .raw")
+    found = _plain(ripple, path, lazy)
+    for axis in found[0]["axes"]:
+        if axis["name"] == "depth" and "ev-per-chan" in about and "depth-units" not in about and about["record-by"] == "vector":
+            axis.update(units="eV", name="Energy")
+    return found
+
+
+def raw_of_ripple(path: Path) -> tuple[Path, ...]:
+    """The raw block that a Ripple header describes."""
+    return tuple(p for p in (path.with_suffix(".raw"), path.with_suffix(".RAW")) if p.is_file())[:1]
+
+
+def _read_tia(path: Path, lazy: bool) -> list[Rosetta]:
+    header = path.with_name(path.stem.rpartition("_")[0] + ".emi")
+    if sniff.is_ser(path.read_bytes()[:4], path):
+        if header.is_file():
+            raise UnreadableFile(path, f"is the data part of {header.name}", todo=f"read {header.name} instead")
+        found = _plain(tia, path, lazy)
+        for one in found:
+            one["warnings"] = ["without its .emi file a .ser does not say its units: lengths are assumed to be in metres"]
+            _mend_ser_axes(one)
+        return found
+    if path.suffix.lower() != ".emi":
+        raise UnreadableFile(path, "is a TIA header, but does not end in .emi", todo="rename it as its .ser files are named")
+    if not sers_of_emi(path):
+        raise UnreadableFile(path, f"its data file {path.stem}_1.ser is not beside it")
+    return _plain(tia, path, lazy)
+
+
+def _mend_ser_axes(one: Rosetta) -> None:
+    for axis in one["axes"]:
+        if axis["units"] == "nm" and axis["scale"] > 1e9:  # more than a metre per pixel: the number is in 1/m
+            axis.update(units="1/nm", scale=axis["scale"] * 1e-18, offset=axis["offset"] * 1e-18)
+            one["warnings"] = ["without its .emi file a .ser does not say its units: a step above one metre is read as 1/m"]
+
+
+def sers_of_emi(path: Path) -> tuple[Path, ...]:
+    """The data files of a TIA header."""
+    if path.suffix.lower() != ".emi":
+        return ()
+    return tuple(sorted(p for p in path.parent.iterdir()
+                        if p.suffix.lower() == ".ser" and p.stem.rpartition("_")[0] == path.stem))
+
+
+def _read_elid(path: Path, lazy: bool) -> list[Rosetta]:
+    """Phenom; a truncated file is refused first, since RosettaSciIO waits for its missing bytes for ever."""
+    decompressor = bz2.BZ2Decompressor()
+    with path.open("rb") as file:
+        while not decompressor.eof and (block := file.read(1 << 20)):
+            decompressor.decompress(block)
+    if not decompressor.eof:
+        raise UnreadableFile(path, "is truncated: its compressed block does not end", todo="copy it again from the microscope")
+    return _eager(phenom, path, lazy)
+
+
+def _read_jeol(path: Path, lazy: bool) -> list[Rosetta]:
+    if path.suffix.lower() not in (".img", ".map", ".eds"):
+        raise UnreadableFile(path, "is a JEOL file, but does not end in .img, .map or .eds", todo="give it its old name")
+    return _eager(jeol, path, lazy)
+
+
+def _read_mib(path: Path, lazy: bool) -> list[Rosetta]:
+    found = _plain(quantumdetector, path, lazy)
+    for one in found:
+        one["original_metadata"].get("mib_properties", {}).pop("path", None)
+    return found
+
+
+def _read_blockfile(path: Path, lazy: bool) -> list[Rosetta]:
+    with path.open("rb") as file:
+        head = file.read(40)
+    offset, = struct.unpack("<I", head[12:16])
+    size, = struct.unpack("<H", head[20:22])
+    nx, ny = struct.unpack("<2H", head[24:28])
+    _require(path, offset + nx * ny * (size * size + 6))
+    return _plain(blockfile, path, lazy)
+
+
+def _read_tvips(path: Path, lazy: bool) -> list[Rosetta]:
+    return _plain(tvips, path, lazy)
+
+
+def _read_ncem(path: Path, lazy: bool) -> list[Rosetta]:
+    """NCEM EMD; datasets are never stacked because their names resemble each other."""
+    return _plain(emd, path, lazy, stack_group=False)
+
+
+def _read_hspy(path: Path, lazy: bool) -> list[Rosetta]:
+    return _plain(hspy, path, lazy)
+
+
+def _read_prz(path: Path, lazy: bool) -> list[Rosetta]:
+    """Panta Rhei; metadata of versions before 24.03 are a pickle, which is never loaded."""
+    if path.suffix != ".prz":
+        raise UnreadableFile(path, "is a Panta Rhei archive, but does not end in .prz", todo="rename it")
+    return _plain(pantarhei, path, lazy, allow_restricted_pickle=False)
+
+
+def _format(name: str, suffixes: str, recognises: Callable[[bytes, Path], bool], reader: Reader,
+            companions: Callable[[Path], tuple[Path, ...]] = no_companions) -> Format:
+    return Format(name=name, suffixes=frozenset(suffixes.split()), recognises=recognises, read=partial(read, name, reader),
+                  version=f"RosettaSciIO {__version__}", companions=companions)
+
+
+def _header_of_mib(path: Path) -> tuple[Path, ...]:
+    return tuple(p for p in (path.with_suffix(".hdr"),) if p.is_file())
+
+
+def _is_tia(head: bytes, path: Path) -> bool:
+    return sniff.is_emi(head, path) or sniff.is_ser(head, path)
+
+
+ROSETTA: tuple[Format, ...] = (
+    _format("digitalmicrograph", ".dm3 .dm4", sniff.is_dm, _read_dm),
+    _format("velox-emd", ".emd", sniff.is_velox, partial(_plain, emd)),
+    _format("ncem-emd", ".emd", sniff.is_ncem_emd, _read_ncem),
+    _format("hspy", ".hspy", sniff.is_hspy, _read_hspy),
+    _format("nexus", ".nxs", sniff.is_nexus, partial(_plain, nexus)),
+    _format("mrc", ".mrc .map .st .ali .rec", sniff.is_mrc, _read_mrc),
+    _format("tiff", ".tif .tiff", sniff.is_tiff, _read_tiff_file),
+    _format("bruker", ".bcf", sniff.is_bcf, partial(_plain, bruker)),
+    _format("tia", ".emi .ser", _is_tia, _read_tia, sers_of_emi),
+    _format("ripple", ".rpl", sniff.is_ripple, _read_ripple, raw_of_ripple),
+    _format("msa", ".msa .emsa", sniff.is_msa, partial(_eager, msa)),
+    _format("jeol", ".img .map .eds", sniff.is_jeol, _read_jeol),
+    _format("phenom", ".elid", sniff.is_elid, _read_elid),
+    _format("blockfile", ".blo", sniff.is_blockfile, _read_blockfile),
+    _format("mib", ".mib", sniff.is_mib, _read_mib, _header_of_mib),
+    _format("tvips", ".tvips", sniff.is_tvips, _read_tvips),
+    _format("prz", ".prz", sniff.is_prz, _read_prz),
+)
+"""Formats that are read with RosettaSciIO."""
