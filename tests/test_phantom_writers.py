@@ -2,16 +2,36 @@
 
 from datetime import datetime
 
+import h5py
 import numpy as np
+import pandas as pd
 import pytest
-from galvani.BioLogic import MPRfile
+from galvani.BioLogic import MPRfile, MPTfile
 from rsciio import emd as rs_emd
 from rsciio import mrc as rs_mrc
 from rsciio import msa as rs_msa
 from rsciio import ripple as rs_ripple
 from rsciio import tiff as rs_tiff
 
-from datasets.phantom.writers import dta, fei_tiff, mpr, mrc, msa, ncem_emd, ripple, vamas
+from datasets.phantom.writers import (
+    ang,
+    bdf,
+    data_exchange,
+    dta,
+    fei_tiff,
+    gwy,
+    jcamp,
+    mpr,
+    mpt,
+    mrc,
+    msa,
+    ncem_emd,
+    pos,
+    ripple,
+    sxm,
+    tofsims,
+    vamas,
+)
 
 ACQUIRED = datetime(2026, 11, 22, 9, 30, 15)
 
@@ -203,3 +223,130 @@ def test_a_gamry_file_keeps_its_spectrum(tmp_path):
     column = dict(zip(names, table.T, strict=True))
     np.testing.assert_allclose(column["Freq"], frequency, rtol=1e-6)
     np.testing.assert_allclose(column["Zreal"] + 1j * column["Zimag"], impedance, rtol=1e-6)
+
+
+@pytest.mark.parametrize("comma", [False, True])
+def test_an_mpt_text_keeps_every_point_with_either_decimal_sign(tmp_path, rng, comma):
+    n = 200
+    half = np.repeat([0, 1], 100)
+    current = np.where(half == 0, -1.0, 1.0)
+    potential = rng.normal(0, 0.1, n)
+    path = mpt.write(tmp_path / "a.mpt", time_s=np.arange(n) * 10.0, potential_V=potential, current_mA=current,
+                     charge_mAh=np.cumsum(current) / 360, half_cycle=half, cycle=half, acquired=ACQUIRED, comma=comma)
+    with path.open("rb") as file:
+        data, comments = MPTfile(file)
+    np.testing.assert_allclose(data["Ewe/V"], potential, rtol=1e-7)
+    np.testing.assert_allclose(data["(Q-Qo)/mA.h"], np.cumsum(current) / 360, rtol=1e-7)
+    assert any(b"synthetic" in line for line in comments)
+
+
+def test_a_bdf_table_keeps_every_point_with_units_in_its_names(tmp_path, rng):
+    potential, current = rng.normal(size=50), rng.normal(size=50)
+    path = bdf.write(tmp_path / "a.bdf.csv", time_s=np.arange(50.0), potential_V=potential, current_mA=current,
+                     cycle=np.zeros(50, int), step=np.zeros(50, int))
+    table = pd.read_csv(path)
+    np.testing.assert_allclose(table["Current / A"] * 1000, current, rtol=1e-8)
+    np.testing.assert_allclose(table["Voltage / V"], potential, rtol=1e-8)
+    assert set(table["Cycle Count / 1"]) == {1}
+
+
+@pytest.mark.parametrize("transmittance", [False, True])
+def test_a_jcamp_spectrum_keeps_its_absorbance_and_wavenumbers(tmp_path, transmittance):
+    x = np.arange(650.0, 4000, 1.93)
+    y = np.exp(-((x - 1437) ** 2) / 800) - 0.01
+    path = jcamp.write(tmp_path / "a.jdx", wavenumber_per_cm=x, absorbance=y, title="A1", transmittance=transmittance)
+    head, body = path.read_text().split("##XYDATA=(X++(Y..Y))\n")
+    keys = dict(line.removeprefix("##").split("=", 1) for line in head.splitlines())
+    rows = [[float(v) for v in line.split()] for line in body.splitlines() if not line.startswith("##")]
+    values = np.array([v for row in rows for v in row[1:]]) * float(keys["YFACTOR"])
+    np.testing.assert_allclose(values, 10.0 ** -y if transmittance else y, atol=1e-8)
+    assert int(keys["NPOINTS"]) == x.size
+    np.testing.assert_allclose([row[0] for row in rows], x[::6], atol=1e-4)
+    assert "synthetic" in keys["OWNER"]
+
+
+def test_an_irregular_axis_cannot_be_written_as_x_plus_plus(tmp_path):
+    with pytest.raises(ValueError, match="regular"):
+        jcamp.write(tmp_path / "a.jdx", wavenumber_per_cm=np.array([1.0, 2.0, 4.0]), absorbance=np.ones(3))
+
+
+def test_a_gwyddion_file_keeps_heights_sizes_and_notes(tmp_path, rng):
+    height = rng.normal(size=(20, 30))
+    path = gwy.write(tmp_path / "a.gwy", {"Height": height}, pixel_size_nm=(5.0, 8.0), metadata={"Scan angle": "12 deg"})
+    library = pytest.importorskip("gwyfile")
+    field = library.util.get_datafields(library.load(str(path)))["Height"]
+    np.testing.assert_allclose(field.data, height * 1e-9)
+    assert (field.xreal, field.yreal) == (pytest.approx(240e-9), pytest.approx(100e-9))
+
+
+def test_a_gwyddion_file_is_nested_blocks_whose_lengths_close(tmp_path, rng):
+    path = gwy.write(tmp_path / "a.gwy", {"Height": rng.normal(size=(4, 5))}, pixel_size_nm=None)
+    raw = path.read_bytes()
+    assert raw.startswith(b"GWYPGwyContainer\0")
+    size = int.from_bytes(raw[17:21], "little")
+    assert 21 + size == len(raw)
+    assert b"synthetic" in raw
+
+
+@pytest.mark.parametrize("upwards", [False, True])
+def test_a_nanonis_scan_keeps_heights_mirrored_in_the_retrace_and_upside_down_when_scanned_up(tmp_path, rng, upwards):
+    height = rng.normal(size=(8, 12)).astype(np.float32)
+    path = sxm.write(tmp_path / "a.sxm", height, pixel_size_nm=(5.0, 4.0), acquired=ACQUIRED, upwards=upwards)
+    head, _, data = path.read_bytes().partition(b"\x1a\x04")
+    values = np.frombuffer(data, ">f4").reshape(2, 8, 12) * 1e9
+    trace = values[0][::-1] if upwards else values[0]
+    np.testing.assert_allclose(trace, height, rtol=1e-5)
+    np.testing.assert_allclose(values[1][:, ::-1], values[0])
+    text = head.decode()
+    assert [float(v) for v in text.split(":SCAN_RANGE:")[1].split()[:2]] == pytest.approx([48e-9, 40e-9])
+    assert "synthetic" in text
+
+
+def test_a_pos_file_keeps_ions_and_its_range_file_names_them(tmp_path, rng):
+    xyz, mass = rng.normal(size=(1000, 3)) * 10, rng.uniform(1, 60, 1000)
+    ranges = [pos.Range(6.9, 7.1, {"Li": 1}), pos.Range(22.9, 23.1, {"Li": 1, "O": 1}, 0.03)]
+    path = pos.write(tmp_path / "a.pos", position_nm=xyz, mass_to_charge_Da=mass, ranges=ranges)
+    back = np.fromfile(path, ">f4").reshape(-1, 4)
+    np.testing.assert_allclose(back[:, :3], xyz, rtol=1e-6)
+    np.testing.assert_allclose(back[:, 3], mass, rtol=1e-6)
+    text = path.with_suffix(".rrng").read_text()
+    assert "Range2=22.9000 23.1000 Vol:0.03000 Li:1 O:1 Color:" in text
+    assert "synthetic" in text
+
+
+def test_a_data_exchange_stack_keeps_counts_flats_and_energies(tmp_path, rng):
+    stack = rng.poisson(4000, (5, 12, 16)).astype(np.uint16)
+    energy = np.linspace(8300, 8400, 5)
+    path = data_exchange.write(tmp_path / "a.h5", stack, white=stack[:1], dark=stack[:1] // 100, energy_eV=energy,
+                               pixel_size_nm=(30.0, 30.0), exposure_s=1.0, sample="A1")
+    with h5py.File(path) as file:
+        np.testing.assert_array_equal(file["exchange/data"][:], stack)
+        np.testing.assert_array_equal(file["exchange/energy"][:], energy)
+        assert file["exchange/energy"].attrs["units"] == "eV"
+        assert file["measurement/instrument/detector/x_actual_pixel_size"][()] == 30
+        assert b"synthetic" in file["exchange/title"][()]
+
+
+def test_a_tofsims_profile_keeps_its_counts_beside_sputter_time(tmp_path, rng):
+    counts = {"Li+": rng.poisson(500, 20), "C2H5O+": rng.poisson(50, 20)}
+    path = tofsims.write(tmp_path / "a.txt", counts, masses_Da={"Li+": 7.016, "C2H5O+": 45.034},
+                         sputter_time_s=np.arange(20) * 1.5, dose_ions=np.arange(1, 21) * 1e9, area_um2=1e4)
+    lines = path.read_text().splitlines()
+    assert sum(line.startswith("#") for line in lines) == 4
+    table = np.loadtxt(path)
+    np.testing.assert_allclose(table[:, 4:], np.column_stack(list(counts.values())))
+    np.testing.assert_allclose(table[:, 3], table[:, 2] / 1e-4)
+
+
+def test_an_ang_map_has_one_row_per_point_and_its_step_in_micrometres(tmp_path, rng):
+    euler = rng.uniform(0, 6, (5, 7, 3))
+    confidence = rng.uniform(0, 1, (5, 7))
+    confidence[2, 3] = -1
+    path = ang.write(tmp_path / "a.ang", euler, step_um=1.5, confidence=confidence, quality=100 * confidence,
+                     phase_name="Lithium", formula="Li", cell=(3.51, 3.51, 3.51, 90, 90, 90))
+    table = np.loadtxt(path)
+    assert table.shape == (35, 10)
+    np.testing.assert_allclose(table[:, :3], euler.reshape(-1, 3), atol=1e-5)
+    assert table[-1, 3] == 9.0
+    assert table[-1, 4] == 6.0
+    assert table[17, 7] == 0
