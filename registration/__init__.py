@@ -3,7 +3,9 @@
 from registration.frames import FrameError, FrameGraph
 from registration.intensity import Alignment, align
 from registration.picture import ImageError
+from registration.resample import resample
 from registration.search import SearchBox
 from registration.transform import Transform, TransformError
 
-__all__ = ["Alignment", "FrameError", "FrameGraph", "ImageError", "SearchBox", "Transform", "TransformError", "align"]
+__all__ = ["Alignment", "FrameError", "FrameGraph", "ImageError", "SearchBox", "Transform", "TransformError", "align",
+           "resample"]

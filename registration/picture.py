@@ -87,7 +87,7 @@ def picture(image: xr.DataArray, who: str, mask: xr.DataArray | NDArray[np.bool_
                          f"reduce a spectrum image to one image first")
     image = image.transpose(*DIMS)
     for dim in DIMS:
-        faults += _axis_faults(image, dim)
+        faults += axis_faults(image, dim)
     if faults:
         raise ImageError(f"{who}: " + "; ".join(faults))
     values = np.asarray(image.values)
@@ -147,9 +147,10 @@ def _area_means(a: NDArray[np.floating], edges: Floats, axis: int) -> Floats:
     return cast(Floats, np.moveaxis(np.diff(total[i] * (1 - t) + total[i + 1] * t, axis=0) / np.diff(edges)[:, None], 0, axis))
 
 
-def _axis_faults(image: xr.DataArray, dim: str) -> list[str]:
-    if image.sizes[dim] < SMALLEST:
-        return [f"{dim} has {image.sizes[dim]} pixels, at least {SMALLEST} are needed"]
+def axis_faults(image: xr.DataArray, dim: str, smallest: int = SMALLEST) -> list[str]:
+    """What keeps an axis from placing pixels in nm; empty if nothing."""
+    if image.sizes[dim] < smallest:
+        return [f"{dim} has {image.sizes[dim]} pixels, at least {smallest} are needed"]
     if dim not in image.coords:
         return [f"{dim} has no coordinate; calibrate the image"]
     units = image[dim].attrs.get("units", "")
