@@ -43,6 +43,7 @@ from rsciio.tiff._api import _read_tiff  # the public reader leaves the file ope
 
 from datasets.errors import UnreadableFile
 from datasets.formats import rosetta_sniff as sniff
+from datasets.formats.mrc_header import MrcHeader, companions, read_header
 from datasets.formats.rosetta_metadata import conditions_of, kind_of
 from datasets.formats.signal import Axis, Field, Format, Signal, no_companions
 from datasets.provenance import jsonable
@@ -227,41 +228,37 @@ def _dm_quantity(brightness: Mapping[str, Any]) -> str:
 
 
 def _read_mrc(path: Path, lazy: bool) -> list[Rosetta]:
-    """MRC with five corrections: endianness, signed bytes, foreign extended headers, axes of stacks and missing cells."""
-    with path.open("rb") as file:
-        head = file.read(1024)
-    promised, endian = sniff.mrc_size(head)
-    if not endian:
+    """MRC; RosettaSciIO assumes unsigned bytes, any extended header of 128 KiB to be FEI's, and columns to be x."""
+    header = read_header(path)
+    if header is None:
         raise UnreadableFile(path, "has an MRC header of impossible sizes or mode", where="first 16 bytes")
-    _require(path, promised)
-    found = _plain(mrc, path, lazy, endianness=endian)
-    one, remarks = found[0], []
-    mode, = struct.unpack(endian + "i", head[12:16])
-    imod, flags = struct.unpack(endian + "2i", head[152:160])
-    unsigned = imod == 1146047817 and not flags & 1  # IMOD's stamp; without its sign bit its bytes are unsigned
-    if mode == 0 and not unsigned:
-        one["data"] = one["data"].view(np.int8)  # MRC2014 says signed; RosettaSciIO reads unsigned
-    cell = struct.unpack(endian + "3f", head[40:52])
-    intervals = struct.unpack(endian + "3i", head[28:40])
-    fei = "fei_header" in one["original_metadata"]
-    if fei and head[104:108] not in (b"FEI1", b"FEI2", b"\0\0\0\0"):  # taken for FEI by its length of 128 KiB alone
-        fei = False
-        for axis, length, n in zip(one["axes"][::-1], cell, intervals, strict=False):
-            axis["scale"] = length / n / 10 if n > 0 else 0.0
-    space_group, = struct.unpack(endian + "i", head[88:92])
-    for axis in one["axes"]:
-        if axis["name"] == "z":
-            axis.update({"units": "nm"} if space_group == 1 or space_group > 400
-                        else {"name": "frame", "units": "", "scale": 1.0, "offset": 0.0})
-        which = {"x": 0, "y": 1, "z": 2}.get(str(axis["name"]))
-        if which is not None and not fei and (cell[which] <= 0 or intervals[which] <= 0):
-            remarks.append(f"{axis['name']} has cell length {cell[which]:g} Å over {intervals[which]} intervals, "
-                           "which means not known: it is left uncalibrated")
-            axis.update(units="", scale=1.0, offset=0.0)
-    if struct.unpack(endian + "3i", head[64:76]) not in ((1, 2, 3), (0, 0, 0)):
-        remarks.append("columns, rows and sections are not x, y, z in this map: its axes are in file order")
-    one["warnings"] = remarks
-    return found
+    _require(path, header.promised_bytes)
+    one = _plain(mrc, path, lazy, endianness=header.endian)[0]
+    if one["data"].dtype == np.uint8 and header.signed_bytes:
+        one["data"] = one["data"].view(np.int8)
+    old_fei = "fei_header" in one["original_metadata"] and header.unnamed_extension
+    if not old_fei:
+        one["original_metadata"].pop("fei_header", None)
+    if "de_metadata" not in one["original_metadata"] and not old_fei:
+        names = {"x": "xyz"[header.order[0] - 1], "y": "xyz"[header.order[1] - 1], "z": "xyz"[header.order[2] - 1]}
+        for axis in one["axes"]:
+            _set_mrc_axis(axis, names[axis["name"]], header)
+    one["original_metadata"]["about"] = header.about
+    one["warnings"] = list(header.remarks)
+    return [one]
+
+
+def _set_mrc_axis(axis: dict[str, Any], name: str, header: MrcHeader) -> None:
+    step = header.step_nm["xyz".index(name)]
+    axis["name"] = name
+    if axis["index_in_array"] == 0 and not header.is_volume and name == "z":
+        axis.update(name="frame", units="", scale=1.0, offset=0.0)
+        if header.tilt_deg is not None and header.tilt_deg.size == axis["size"]:
+            axis.update(name="tilt", units="deg", axis=header.tilt_deg)
+    elif step is None:
+        axis.update(units="", scale=1.0, offset=0.0)
+    else:
+        axis.update(units="nm", scale=step, offset=header.origin_nm["xyz".index(name)])
 
 
 def _read_tiff_file(path: Path, lazy: bool) -> list[Rosetta]:
@@ -442,9 +439,9 @@ def _read_prz(path: Path, lazy: bool) -> list[Rosetta]:
 
 
 def _format(name: str, suffixes: str, recognises: Callable[[bytes, Path], bool], reader: Reader,
-            companions: Callable[[Path], tuple[Path, ...]] = no_companions) -> Format:
+            beside: Callable[[Path], tuple[Path, ...]] = no_companions) -> Format:
     return Format(name=name, suffixes=frozenset(suffixes.split()), recognises=recognises, read=partial(read, name, reader),
-                  version=f"RosettaSciIO {__version__}", companions=companions)
+                  version=f"RosettaSciIO {__version__}", companions=beside)
 
 
 def _header_of_mib(path: Path) -> tuple[Path, ...]:
@@ -461,7 +458,7 @@ ROSETTA: tuple[Format, ...] = (
     _format("ncem-emd", ".emd", sniff.is_ncem_emd, _read_ncem),
     _format("hspy", ".hspy", sniff.is_hspy, _read_hspy),
     _format("nexus", ".nxs", sniff.is_nexus, partial(_plain, nexus)),
-    _format("mrc", ".mrc .map .st .ali .rec", sniff.is_mrc, _read_mrc),
+    _format("mrc", ".mrc .map .st .ali .rec", sniff.is_mrc, _read_mrc, companions),
     _format("tiff", ".tif .tiff", sniff.is_tiff, _read_tiff_file),
     _format("bruker", ".bcf", sniff.is_bcf, partial(_plain, bruker)),
     _format("tia", ".emi .ser", _is_tia, _read_tia, sers_of_emi),

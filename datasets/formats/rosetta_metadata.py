@@ -140,23 +140,39 @@ BLOCKFILE = (
 )
 MIB = (Source("mib_properties/exposure", "exposure_s", 1e-3),)
 MSA = (
+    Source("BEAMKV   -kV", "beam_energy_keV"),
     Source("BEAMKV", "beam_energy_keV"),
     Source("MAGCAM", "magnification"),
-    Source("PROBECUR", "beam_current_pA", 1e3),
-    Source("CONVANGLE", "convergence_mrad"),
-    Source("COLLANGLE", "collection_mrad"),
-    Source("XTILTSTGE", "tilt_deg"),
-    Source("DWELLTIME", "dwell_time_s", 1e-3),
-    Source("INTEGTIME", "exposure_s", 1e-3),
+    Source("PROBECUR -nA", "beam_current_pA", 1e3),
+    Source("CONVANGLE-mR", "convergence_mrad"),
+    Source("COLLANGLE-mR", "collection_mrad"),
+    Source("XTILTSTGE-dg", "tilt_deg"),
+    Source("DWELLTIME-ms", "dwell_time_s", 1e-3),
+    Source("INTEGTIME-ms", "exposure_s", 1e-3),
 )
-FEI_MRC = (
+MRC = (
+    Source("about/HT", "beam_energy_keV", 1e-3),
+    Source("about/Voltage", "beam_energy_keV"),
+    Source("about/Magnification", "magnification"),
+    Source("about/Alpha tilt", "tilt_deg"),
+    Source("about/X-Stage", "stage_x_nm", 1e9),
+    Source("about/Y-Stage", "stage_y_nm", 1e9),
+    Source("about/Applied defocus", "defocus_nm", 1e9),
+    Source("about/Camera length", "camera_length_mm", 1e3),
+    Source("about/Convergence angle", "convergence_mrad", 1e3),
+    Source("about/Dwell time", "dwell_time_s"),
+    Source("about/Integration time", "exposure_s"),
+    Source("about/ExposureTime", "exposure_s"),
+    Source("about/ExposureDose", "dose_e_per_A2"),
+    Source("about/STEM detector", "detector"),
+    Source("about/Camera name", "detector"),
     Source("fei_header/a_tilt", "tilt_deg"),
     Source("fei_header/exp_time", "exposure_s"),
     Source("fei_header/magnification", "magnification"),
 )
 ORIGINAL: dict[str, tuple[Source, ...]] = {
     "velox-emd": VELOX, "ncem-emd": NCEM, "tia": TIA, "tiff": TIFF, "bruker": BRUKER, "phenom": PHENOM, "jeol": JEOL,
-    "blockfile": BLOCKFILE, "mib": MIB, "msa": MSA, "mrc": FEI_MRC,
+    "blockfile": BLOCKFILE, "mib": MIB, "msa": MSA, "mrc": MRC,
 }
 """Format -> where its own metadata state conditions; the first place that says something wins."""
 
@@ -286,11 +302,17 @@ def _jeol_mode(metadata: Mapping[str, Any], original: Mapping[str, Any]) -> str:
 
 
 def _mrc_mode(metadata: Mapping[str, Any], original: Mapping[str, Any]) -> str:
-    de = _at(original, "de_metadata/Instrument Project TEMorSTEM Mode")
-    if de is not None:
-        return "STEM" if str(de) == "1" else "TEM"
     del metadata
-    return "volume" if _at(original, "std_header/ISPG") in (1, 401) else ""
+    electron_counting = _at(original, "de_metadata/Instrument Project TEMorSTEM Mode")
+    if electron_counting is not None:
+        return "STEM" if str(electron_counting) == "1" else "TEM"
+    if _at(original, "about/Element"):
+        return "element map"
+    instrument, projection = (_at(original, f"about/{key} mode") for key in ("Instrument", "Projection"))
+    if instrument in (1, 2):
+        return "STEM" if instrument == 2 else "diffraction" if projection == 1 else "TEM"
+    several = int(_at(original, "std_header/NZ") or 1) > 1
+    return "volume" if several and _at(original, "std_header/ISPG") in (1, 401) else ""
 
 
 MODES: dict[str, Callable[[Mapping[str, Any], Mapping[str, Any]], str]] = {
@@ -366,6 +388,8 @@ def _acquired(fmt: str, metadata: Mapping[str, Any], original: Mapping[str, Any]
         date, time = (str((_at(original, f"CZ_SEM/{key}") or ["", ""])[1]) for key in ("ap_date", "ap_time"))
     if fmt == "phenom":
         return _iso(str(original.get("time") or ""), "")
+    if fmt == "mrc":
+        return str(_at(original, "about/acquired") or "")
     zone = "+00:00" if str(_at(metadata, "General/time_zone") or "") == "UTC" else ""
     moment = _iso(date, time)
     return moment + zone if "T" in moment else moment

@@ -11,9 +11,8 @@ from pathlib import Path
 
 import h5py
 
-MRC_MODE_BYTES = {0: 1.0, 1: 2.0, 2: 4.0, 3: 4.0, 4: 8.0, 6: 2.0, 12: 2.0, 101: 0.5}
-"""MRC mode -> bytes per value (MRC2014, Cheng et al., J. Struct. Biol. 192, 146 (2015), doi 10.1016/j.jsb.2015.04.002;
-modes 12 and 101 are later additions of CCP-EM and IMOD; read in mrcfile, not in the paper)."""
+from datasets.formats.mrc_header import promised_size
+
 HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
 TIFF_MAGICS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 PRZ_PARTS = {"data.npy"}
@@ -38,23 +37,13 @@ def is_mrc(head: bytes, path: Path) -> bool:
     """MRC or CCP4 map: `MAP ` at byte 208, or a plausible header of older files whose sizes add up to the file's."""
     if len(head) < 1024:
         return False
-    size, endian = mrc_size(head)
+    size, endian = promised_size(head)
     if head[208:211] == b"MAP":
         return size > 0 or endian == ""
     try:
         return 0 < size == path.stat().st_size
     except OSError:
         return False
-
-
-def mrc_size(head: bytes) -> tuple[int, str]:
-    """Bytes that an MRC header promises, and its endianness; (0, "") where no endianness makes sense of it."""
-    for endian in "<>":
-        nx, ny, nz, mode = struct.unpack(endian + "4i", head[:16])
-        extended = struct.unpack(endian + "i", head[92:96])[0]
-        if min(nx, ny, nz) > 0 and max(nx, ny, nz) < 1 << 20 and mode in MRC_MODE_BYTES and 0 <= extended < 1 << 31:
-            return 1024 + extended + int(nx * ny * nz * MRC_MODE_BYTES[mode]), endian
-    return 0, ""
 
 
 def is_tiff(head: bytes, path: Path) -> bool:
