@@ -71,7 +71,8 @@ def converted(values: ArrayLike, unit: object, wanted: str) -> NDArray[np.float6
         raise DatasetError(f"cannot convert {source or 'no unit'!r} to {wanted!r}")
     if wanted == "degC" or source == "degC":
         return np.asarray(_registry.Quantity(numbers, _unit(source)).to(_unit(wanted)).magnitude)
-    return numbers * factor(source, wanted)
+    with np.errstate(over="ignore", invalid="ignore"):  # a damaged number stays one; it is not a warning about this code
+        return numbers * factor(source, wanted)
 
 
 @lru_cache(maxsize=512)

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from datasets.errors import FileError, UnknownFormat, UnreadableFile
+from datasets.formats.biologic import BIOLOGIC
 from datasets.formats.rosetta import ROSETTA
 from datasets.formats.signal import Axis, Field, Format, Signal
 from datasets.formats.vamas import VAMAS
@@ -12,6 +13,7 @@ HEAD_BYTES = 4096
 FORMATS: tuple[Format, ...] = (
     *ROSETTA,
     VAMAS,
+    BIOLOGIC,
 )
 
 

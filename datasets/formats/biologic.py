@@ -1,0 +1,229 @@
+"""BioLogic EC-Lab and BT-Lab binary files (.mpr).
+
+The format is not published; this follows what galvani and yadg found out (both GPL-3.0-or-later). Galvani's tables of columns
+are used. After a magic line of 52 bytes follow modules: "MODULE", a header (short name, long name, length, version, date; from
+EC-Lab 11.50 on with a maximum length of 0xffffffff and one more number), and `length` bytes. "VMP Set" holds the settings,
+"VMP data" the table, "VMP LOG" the clock, "VMP loop" the first rows of loops, "VMP ExtDev" analogue inputs.
+
+Data module: number of points (u4), number of columns (u1), column numbers (u1 or u2), padding, then the points as packed
+records. The table begins at byte 100 or 1007 (version 0), 405 (version 2) or 406 (version 3). Flag columns share one byte.
+Settings: technique (byte 0), comment (7), electrode material (0x11e), electrolyte (0x1c0), surface in cm2 (0x211), reference
+electrode (0x215): offsets as in yadg; texts have their length before them. Log: the start of the acquisition as days since
+1899-12-30 at byte 585, or at 465, 469 or 473 as galvani has seen; local time, the zone is not stored.
+
+A column of unknown number: the record's size tells the sum of the unknown columns' sizes. If that decides each size, all is
+read and the unknown column is kept by its number; if not, the columns before the first and after the last unknown one are read,
+which is certain, and the rest is not. A warning says so.
+
+Not understood: most of the settings, parameters of the technique among them; the meaning of `VMP ExtDev`.
+"""
+
+import io
+import math
+import struct
+import warnings
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from galvani import BioLogic
+from numpy.typing import NDArray
+
+from datasets.errors import UnreadableFile
+from datasets.formats import eclab
+from datasets.formats.signal import Format, Signal
+
+MAGIC = b"BIO-LOGIC MODULAR FILE\x1a"
+HEADER_BYTES = 52
+TECHNIQUES = {0x04: "GCPL", 0x06: "CV", 0x0B: "OCV", 0x16: "MP", 0x18: "CA", 0x19: "CP", 0x1C: "WAIT", 0x1D: "PEIS",
+              0x1E: "GEIS", 0x30: "CV", 0x32: "ZIR", 0x33: "CVA", 0x6C: "LSV", 0x75: "CoV", 0x76: "CoC", 0x77: "GCPL",
+              0x7F: "MB", 0x88: "BCD"}
+"""First byte of the settings -> technique, as in yadg; 0x88 from one file whose comment says so."""
+UNKNOWN_TYPES = {8: "<f8", 4: "<f4", 2: "<u2", 1: "u1"}
+OLE_EPOCH = datetime(1899, 12, 30)
+OLE_OFFSETS = (585, 465, 469, 473)
+OLE_DAYS = (32874.0, 73050.0)
+"""1990 to 2100: what a start of an acquisition can be."""
+TEXTS = {"comment": 0x07, "electrode_material": 0x11E, "electrolyte": 0x1C0, "reference_electrode": 0x215}
+AREA_OFFSET = 0x211
+MOST_UNKNOWN = 4
+
+
+def read(path: Path) -> tuple[Signal, ...]:
+    """Record and impedance of an .mpr file.
+
+    Raises
+    ------
+    UnreadableFile
+        Naming the module and what is wrong with it.
+    """
+    modules = _modules(path)
+    data = modules.get("VMP data")
+    if data is None:
+        raise UnreadableFile(path, f"has no module 'VMP data', only {', '.join(map(repr, modules)) or 'none'}")
+    columns, notes = _table(path, data["data"], int(data["version"]))
+    settings = modules.get("VMP Set", {}).get("data", b"")
+    metadata = _settings(settings)
+    started, remark = _started(modules)
+    code = settings[0] if settings else 0
+    metadata["technique"] = technique = TECHNIQUES.get(code, f"EC-Lab technique 0x{code:02x}")
+    if "VMP ExtDev" in modules:
+        metadata["external_device"] = True
+    return eclab.signals(eclab.Record(path, columns, technique, started, metadata, _area(settings), (*notes, *remark)))
+
+
+def _modules(path: Path) -> dict[str, Mapping[str, Any]]:
+    raw = path.read_bytes()
+    if not raw.startswith(MAGIC) or len(raw) <= HEADER_BYTES:
+        raise UnreadableFile(path, f"ends after {len(raw)} bytes, before its first module")
+    stream = io.BytesIO(raw)  # reading beyond its end gives what is left, whatever length a damaged header declares
+    stream.seek(HEADER_BYTES)
+    modules: dict[str, Mapping[str, Any]] = {}
+    place = HEADER_BYTES
+    try:
+        for module in BioLogic.read_VMP_modules(stream):
+            name = bytes(module["shortname"]).decode("latin-1").strip()
+            modules.setdefault(name, module)
+            place = stream.tell()
+    except OSError as error:
+        raise UnreadableFile(path, f"the module at byte {place} is cut off: the file ends at byte {len(raw)}",
+                             where=f"after {', '.join(modules) or 'the header'}", todo="copy the file again") from error
+    except ValueError as error:
+        raise UnreadableFile(path, "expected the start of a module and found other bytes", where=f"byte {place}") from error
+    return modules
+
+
+def _table(path: Path, body: bytes, version: int) -> tuple[dict[str, NDArray[Any]], list[str]]:
+    where = f"module 'VMP data', version {version}"
+    if len(body) < 7:
+        raise UnreadableFile(path, "the table is empty", where=where)
+    points, count = struct.unpack_from("<IB", body)
+    if version == 0:
+        wide = body[5] == 0
+        start, width, first = (1007, 2, 6) if wide else (100, 1, 5)
+    elif version in (2, 3):
+        start, width, first = (405 if version == 2 else 406), 2, 5
+    else:
+        raise UnreadableFile(path, f"has a table of version {version}; versions 0, 2 and 3 are known", where=where)
+    if len(body) < start or first + width * count > start:
+        raise UnreadableFile(path, f"the table declares {count} columns and has {len(body)} bytes", where=where)
+    numbers = [int(n) for n in np.frombuffer(body, "<u2" if width == 2 else "u1", count, first)]
+    size = len(body) - start
+    if points == 0 or count == 0:
+        raise UnreadableFile(path, f"holds {points} points of {count} columns", where=where)
+    if size % points:
+        raise UnreadableFile(path, f"declares {points} points, which do not divide its {size} bytes of data", where=where)
+    dtype, flags, notes = _record_type(path, numbers, size // points, where)
+    table = np.frombuffer(body, dtype, points, start)
+    columns: dict[str, NDArray[Any]] = {str(name): table[name] for name in dtype.names or () if name != "flags"}
+    for name, (mask, _) in flags.items():
+        shift = (int(mask) & -int(mask)).bit_length() - 1
+        columns[str(name)] = (table["flags"] & mask) >> np.uint8(shift)
+    return columns, notes
+
+
+def _record_type(path: Path, numbers: Sequence[int], size: int,
+                 where: str) -> tuple[np.dtype[Any], Mapping[str, Any], list[str]]:
+    """Layout of one point of `size` bytes; unknown columns get the sizes that make it fit, where only one choice does."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # unknown columns are dealt with here
+        layout, flags = BioLogic.VMPdata_dtype_from_colIDs(numbers)
+    names = [name for name, _ in layout]
+    unknown = [i for i, name in enumerate(names) if name.startswith("unknown_colID")]
+    sizes: list[int | None] = [None if i in unknown else np.dtype(kind).itemsize for i, (_, kind) in enumerate(layout)]
+    left = size - sum(s or 0 for s in sizes)
+    told = ", ".join(name.removeprefix("unknown_colID_") for name in (names[i] for i in unknown))
+    if not unknown and left:
+        raise UnreadableFile(path, f"a point has {size} bytes, its {len(numbers)} columns need {size - left}", where=where)
+    if left < len(unknown) or len(set(names)) < len(names):
+        raise UnreadableFile(path, f"the columns of unknown number {told} leave no room for the known ones", where=where)
+    notes = [f"column number {told} is not known; it is kept by its number"] if unknown else []
+    options = [c for c in product(UNKNOWN_TYPES, repeat=len(unknown)) if sum(c) == left] if len(unknown) <= MOST_UNKNOWN else []
+    if unknown and len(options) != 1:
+        notes = [f"columns number {told} are not known and their sizes cannot be told: the columns from the first to the last "
+                 "of them are left out"]
+        known = [*range(unknown[0]), *range(unknown[-1] + 1, len(names))]
+    else:
+        for i, bytes_ in zip(unknown, options[0] if unknown else (), strict=True):
+            sizes[i] = bytes_
+            layout[i] = (names[i], UNKNOWN_TYPES[bytes_])
+        known = list(range(len(names)))
+    offsets = {i: sum(s or 0 for s in sizes[:i]) if not unknown or i < unknown[0] or len(options) == 1
+               else size - sum(s or 0 for s in sizes[i:]) for i in known}
+    dtype = np.dtype({"names": [names[i] for i in known], "formats": [layout[i][1] for i in known],
+                      "offsets": [offsets[i] for i in known], "itemsize": size})
+    return dtype, flags if "flags" in (dtype.names or ()) else {}, notes
+
+
+def _settings(settings: bytes) -> dict[str, Any]:
+    found = {name: text for name, offset in TEXTS.items() if (text := _text(settings, offset))}
+    return {name: text for name, text in found.items() if text != "(unspecified)"}
+
+
+def _text(block: bytes, offset: int) -> str:
+    """Text with its length before it; "" unless it is all printable."""
+    if offset >= len(block):
+        return ""
+    raw = block[offset + 1:offset + 1 + block[offset]]
+    text = " ".join(raw.decode("cp1252", errors="replace").split())
+    return text if len(raw) == block[offset] and text.isprintable() else ""
+
+
+def _area(settings: bytes) -> float | None:
+    if len(settings) < AREA_OFFSET + 4:
+        return None
+    (area,) = struct.unpack_from("<f", settings, AREA_OFFSET)
+    return float(area) if math.isfinite(area) else None
+
+
+def _started(modules: Mapping[str, Mapping[str, Any]]) -> tuple[datetime | None, list[str]]:
+    """Clock at time 0, from the log; the date of the settings says which of the possible places holds it."""
+    log = modules.get("VMP LOG")
+    try:
+        date = BioLogic.parse_BioLogic_date(bytes(modules["VMP Set"]["date"]))
+    except (KeyError, ValueError, UnicodeDecodeError):
+        date = None
+    moments = []
+    for offset in OLE_OFFSETS if log is not None else ():
+        if log is not None and len(log["data"]) >= offset + 8:
+            (days,) = struct.unpack_from("<d", log["data"], offset)
+            if OLE_DAYS[0] < days < OLE_DAYS[1]:
+                moments.append(OLE_EPOCH + timedelta(milliseconds=round(days * 86400e3)))
+    agreeing = [moment for moment in moments if date is None or moment.date() == date]
+    if agreeing:
+        return agreeing[0], []
+    if moments:
+        return None, [f"the log says that the acquisition started at {moments[0]}, the settings say {date}: neither is used"]
+    return None, ["the file does not say at which time the acquisition started" + (f", only the day: {date}" if date else "")]
+
+
+def recognises(head: bytes, path: Path) -> bool:
+    """By the magic line."""
+    del path
+    return head.startswith(MAGIC)
+
+
+def example(folder: Path) -> Path:
+    """Sixteen points of a constant current, written by hand."""
+    table = np.zeros(16, [("flags", "u1"), ("t", "<f8"), ("E", "<f4"), ("I", "<f4"), ("q", "<f8")])
+    table["flags"], table["t"], table["E"] = 1, 10.0 * np.arange(16), 0.1
+    table["I"], table["q"] = 1.0, table["t"] / 3600
+    numbers = (1, 4, 6, 76, 13)
+    data = struct.pack(f"<IB{len(numbers)}H", table.size, len(numbers), *numbers).ljust(405, b"\0") + b"\1" + table.tobytes()
+    log = bytearray(600)
+    struct.pack_into("<d", log, OLE_OFFSETS[0], 46000.5)
+    path = folder / "example.mpr"
+    with path.open("wb") as file:
+        file.write(MAGIC.ljust(48) + b"\0\0\0\0")
+        for name, version, body in ((b"VMP Set", 0, bytes([0x04]).ljust(1000, b"\0")), (b"VMP data", 3, data),
+                                    (b"VMP LOG", 0, bytes(log))):
+            head = struct.pack("<10s25sII8s", name.ljust(10), name.ljust(25), len(body), version, b"12/09/25")
+            file.write(b"MODULE" + head + body)
+    return path
+
+
+BIOLOGIC = Format(name="biologic mpr", suffixes=frozenset({".mpr"}), recognises=recognises, read=read, version="1",
+                  example=example)
