@@ -75,7 +75,7 @@ def _block(block: Block, sample: str, source: str, source_energy_eV: float, work
             f"{emission_deg:g}", "0",
             block.species, block.transition, "-1", "Kinetic Energy", "eV", f"{block.first_kinetic_eV:.10g}",
             f"{block.step_eV:.10g}", str(len(columns)), *names, "pulse counting", f"{block.dwell_s:g}", str(block.scans), "0",
-            f"{emission_deg:g}", "0", "0", "0"]
+            "0", "0", "0", "0"]  # the tilt is in the take-off angle already, counted from the surface normal
     extremes = [f"{value:.9g}" for column in columns for value in (column.min(), column.max())]
     ordinates = [f"{value:.9g}" for value in np.stack(columns, -1).ravel().tolist()]
     return [*head, str(len(ordinates)), *extremes, *ordinates]
