@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from datasets.phantom import cycling, impedance, xps
+from datasets.phantom import afm, apt, cycling, ftir, impedance, sims, txm, xps
 from datasets.phantom.state import Electrolyte, Protocol, hidden_effects, latent_state
 from datasets.phantom.streams import stream
 
@@ -211,3 +211,113 @@ def test_sensitivity_factors_differ_between_studies_by_a_tenth_and_carbon_stays_
     spread = [np.log(line.sensitivity / table[line.name]) for line in drawn]
     assert np.std(spread) == pytest.approx(xps.SENSITIVITY_SD, rel=0.15)
     assert table["C 1s"] == 1 == next(line.sensitivity for line in xps.lines(5) if line.name == "C 1s")
+
+
+def test_atr_probes_deeper_at_lower_wavenumber():
+    deep, shallow = ftir.penetration_nm(np.array([800.0, 3200.0]))
+    assert deep == pytest.approx(4 * shallow)
+    assert 200 < shallow < deep < 3000
+
+
+def test_infrared_bands_grow_with_the_film_and_fluoride_stays_invisible(state):
+    thin, thick = (ftir.ftir(replace(state, thickness_nm=nm), stream(1, "ftir")) for nm in (10.0, 20.0))
+    for name, height in thin.truth["band_absorbance"].items():
+        assert thick.truth["band_absorbance"][name] == pytest.approx(2 * height, rel=0.05)
+    assert "LiF" in thin.truth["invisible"]
+    carbonate = (thick.wavenumber_per_cm > 1380) & (thick.wavenumber_per_cm < 1500)
+    empty = (thick.wavenumber_per_cm > 2000) & (thick.wavenumber_per_cm < 2200)
+    assert thick.absorbance[carbonate].max() > thick.absorbance[empty].max()
+
+
+def test_a_tip_never_feels_a_surface_below_where_it_is_and_widens_bumps():
+    surface = np.zeros((41, 41))
+    surface[20, 20] = 10.0
+    felt = afm.dilated(surface, 2.0, 20.0)
+    assert np.all(felt >= surface)
+    assert felt.max() == 10.0
+    # a paraboloid of radius R is 10 nm wider by sqrt(2 R h) where it is h below the top
+    assert felt[20, 24] == pytest.approx(10 - 8 ** 2 / 40)
+    assert felt[24, 20] == felt[20, 24]
+
+
+def test_a_sharp_tip_on_a_smooth_surface_changes_nothing():
+    y, x = np.mgrid[:64, :64] * 8.0
+    surface = 0.5 * np.sin(2 * np.pi * x / 256) * np.sin(2 * np.pi * y / 256)
+    np.testing.assert_allclose(afm.dilated(surface, 8.0, 1.0), surface, atol=1e-12)
+
+
+def test_afm_states_the_roughness_of_the_surface_and_of_what_the_tip_feels(state):
+    surface = afm.surface(state, stream(1, "surface"))
+    run = afm.scan(surface, 8.0, stream(1, "afm"), clean=True)
+    assert afm.rms(run.height_nm) == pytest.approx(run.truth["rms_roughness_through_tip_nm"])
+    noisy = afm.scan(surface, 8.0, stream(1, "afm"))
+    assert noisy.height_nm.shape == noisy.backward_nm.shape == surface.shape
+    assert np.std(noisy.height_nm - noisy.backward_nm) > 0.1
+
+
+def test_x_rays_are_absorbed_exponentially_and_more_above_the_edge():
+    film = {"Li2O": np.full((4, 4), 100.0), "Li": np.full((4, 4), 1000.0)}
+    energy = np.array([500.0, 600.0])
+    once, twice = (txm.transmitted({k: f * v for k, v in film.items()}, energy)[:, 0, 0] for f in (1, 2))
+    np.testing.assert_allclose(twice, once ** 2)
+    assert once[1] < once[0]
+    assert np.all(txm.transmitted({"Li": film["Li"]}, energy) == 1)
+
+
+def test_a_txm_stack_divided_by_its_flat_field_shows_the_edge(state):
+    film = {"Li2O": np.full((64, 64), 100.0, np.float32), "Li": np.full((64, 64), 200.0, np.float32)}
+    run = txm.txm(film, 40.0, "O", stream(1, "txm"))
+    dark = run.dark.mean(axis=0)
+    measured = ((run.counts - dark) / (run.white.mean(axis=0) - dark)).mean(axis=(1, 2))
+    clear = txm.transmitted(film, run.energy_eV)[:, 0, 0]
+    beam = np.linspace(1, 1, run.energy_eV.size) * measured / clear
+    # what is left is the beam's decay: smooth, though the edge is crossed
+    assert np.abs(np.diff(beam)).max() < 0.02
+    assert run.truth["column_atoms_per_nm2"]["O"] == pytest.approx(100 * 40.8, rel=0.02)
+
+
+def test_a_depth_profile_reaches_metal_when_half_of_the_crater_has(state):
+    run = sims.sims(replace(state, thickness_cv=0.05), stream(1, "sims"))
+    metal = run.counts["Li-"] / run.counts["Li-"].max()
+    half = run.sputter_time_s[np.argmax(metal > 0.5)]
+    # mixing drags the film along by its 2 to 3 nm
+    delay = 3.0 / run.nuisance["salt_rate_nm_per_s"] + 2 * run.sputter_time_s[1]
+    assert run.truth["interface_time_s"] <= half <= run.truth["interface_time_s"] + delay
+    assert all(np.issubdtype(v.dtype, np.integer) for v in run.counts.values())
+
+
+def test_organic_matter_sputters_faster_than_salt(state):
+    salty = replace(state, inner={"LiF": 1.0}, outer={"LiF": 1.0})
+    soft = replace(state, inner={"organic:Li": 1.0}, outer={"organic:Li": 1.0})
+    times = [sims.sims(sample, stream(1, "sims")).truth["interface_time_s"] for sample in (salty, soft)]
+    assert times[0] == pytest.approx(sims.ORGANIC_RATE * times[1])
+
+
+def test_ranged_ions_give_back_the_composition_of_a_needle_within_the_losses_of_its_peaks(state):
+    run = apt.apt(state, stream(1, "apt"), ions=100_000, into_metal_nm=0.0)
+    counted = {}
+    for window in run.ranges:
+        inside = (run.mass_to_charge_Da >= window.low_Da) & (run.mass_to_charge_Da < window.high_Da)
+        for element in window.atoms:
+            counted[element] = counted.get(element, 0) + int(inside.sum())
+    counted.pop("H", None)
+    total = sum(counted.values())
+    # molecules bring a neighbour that is counted twice: lithium and carbon gain, by less than the molecular share
+    for element, fraction in run.truth["sei_atomic_fractions"].items():
+        assert counted[element] / total == pytest.approx(fraction, abs=0.1)
+    assert run.position_nm.shape == (run.mass_to_charge_Da.size, 3)
+    assert run.mass_to_charge_Da.size == pytest.approx(100_000, rel=0.01)
+
+
+def test_a_needle_holds_metal_below_its_interface_and_is_distorted_by_wrong_parameters(state):
+    run = apt.apt(replace(state, thickness_nm=10.0), stream(1, "apt"))
+    light = np.abs(run.mass_to_charge_Da - apt.MASS_DA["Li"]) < 0.1
+    depth = run.position_nm[:, 2] / run.nuisance["depth_scale"]
+    assert light[depth > run.truth["interface_depth_nm"] + 5].mean() > 0.9
+    assert light[depth < 0.5 * run.truth["interface_depth_nm"]].mean() < 0.8
+
+
+def test_the_same_stream_gives_the_same_run_and_another_name_another(state):
+    first, again, other = (apt.apt(state, stream(1, name), ions=2000) for name in ("a", "a", "b"))
+    np.testing.assert_array_equal(first.position_nm, again.position_nm)
+    assert not np.array_equal(first.position_nm, other.position_nm)

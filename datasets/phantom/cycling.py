@@ -103,7 +103,7 @@ def cycling(state: State, rng: np.random.Generator, *, protocol: Protocol = "per
     ce = true_ce(state, rng, cycles)
     area = state.protocol.area_cm2
     set_mA = state.protocol.current_density * area
-    current_range = float(10.0 ** np.ceil(np.log10(set_mA) - 1e-9))
+    current_range = _range_mA(set_mA)
     offset_mA, gain = current_range * OFFSET_OF_RANGE * rng.uniform(-1, 1), GAIN * rng.uniform(-1, 1)
     shorted = _shorted(rng, cycles) if protocol == "per_cycle" else ()
     coarse = bool(rng.random() < COARSE_SHARE)
@@ -153,6 +153,12 @@ def true_ce(state: State, rng: np.random.Generator, cycles: int) -> Float:
         raise ValueError(f"{state.sample}: {cycles} cycles wanted, the state knows {len(state.ce_per_cycle)}")
     loss = 1 - np.asarray(state.ce_per_cycle[:cycles])
     return np.asarray(1 - np.clip(loss * 10 ** rng.normal(0, CE_SCATTER, cycles), 1e-6, 0.95))
+
+
+def _range_mA(current_mA: float) -> float:
+    """The smallest of a cycler's ranges (1, 2, 5, 10, ... mA) that holds the current."""
+    decade = 10.0 ** np.floor(np.log10(current_mA))
+    return float(next(step * decade for step in (1, 2, 5, 10) if step * decade >= current_mA * (1 - 1e-9)))
 
 
 def _shorted(rng: np.random.Generator, cycles: int) -> tuple[int, ...]:
