@@ -10,6 +10,7 @@ from typing import Any
 
 from datasets import catalogue
 from datasets.durable import is_held, sync_folder
+from datasets.encoding import checksum
 from datasets.errors import DamagedStore, StoreError
 from datasets.manifest import VERSION_NAME, Reference, chunk_counts, is_temporary, read_manifest
 
@@ -34,29 +35,37 @@ class Damage:
     is_note: bool = False
 
 
-def read_back(folder: Path, files: Mapping[str, tuple[str, int]]) -> None:
-    """Bring files to the disk and read them from there, not from the kernel's memory, against what was handed over.
+def read_back(folder: Path, written: Mapping[str, int]) -> dict[str, tuple[str, int]]:
+    """Bring files to the disk, and compare what is read from them with what was handed over.
+
+    Parameters
+    ----------
+    written : path within the folder -> CRC-32C of what was handed over
+
+    Returns
+    -------
+    Path -> (sha256, size) of what was read.
 
     Raises
     ------
     StoreError
-        If the disk returns other bytes than it was given.
+        If other bytes come back than were written.
     """
-    for name, (expected, _) in files.items():
-        handle = os.open(folder / name, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-            if hasattr(os, "posix_fadvise"):
-                os.posix_fadvise(handle, 0, 0, os.POSIX_FADV_DONTNEED)
-            with os.fdopen(os.dup(handle), "rb") as file:
-                found = hashlib.file_digest(file, "sha256").hexdigest()
-        finally:
-            os.close(handle)
-        if found != expected:
-            raise StoreError(f"{folder / name}: the disk returned other bytes than were written to it; nothing was "
-                             f"published, check the disk")
+    files = {}
+    for name, expected in written.items():
+        digest, crc, size = hashlib.sha256(), 0, 0
+        with (folder / name).open("rb", buffering=0) as file:
+            os.fsync(file.fileno())
+            while block := file.read(BLOCK):
+                digest.update(block)
+                crc = checksum(block, crc)
+                size += len(block)
+        if crc != expected:
+            raise StoreError(f"{folder / name}: other bytes come back than were written; nothing was published, check the disk")
+        files[name] = (digest.hexdigest(), size)
     for path in sorted({folder / p for n in files for p in [Path(n).parent, *Path(n).parent.parents]}):
         sync_folder(path)
+    return files
 
 
 def damages(root: Path, progress: Callable[[float], None] | None = None) -> list[Damage]:
@@ -76,8 +85,8 @@ class _Check:
     def run(self) -> list[Damage]:
         references = dict(self._references())
         for unit, reference in references.items():
-            for name, checksum in reference.versions:
-                self._version(unit, name, checksum)
+            for name, sha256 in reference.versions:
+                self._version(unit, name, sha256)
         self._strangers(references)
         self._catalogue(references)
         if self.progress:
@@ -101,14 +110,14 @@ class _Check:
                 continue
             yield unit, reference
 
-    def _version(self, unit: str, name: str, checksum: str) -> None:
+    def _version(self, unit: str, name: str, sha256: str) -> None:
         folder = self.root / "objects" / unit / f"{name}.zarr"
         path = folder.with_suffix(".json")
         if not folder.is_dir():
             self._add("lost version", folder, "its reference names it, but it is gone; a backup or a new import mends it",
                       unit=unit, version=name)
         try:
-            manifest = read_manifest(path, checksum)
+            manifest = read_manifest(path, sha256)
         except DamagedStore as error:
             self._add("altered manifest" if path.exists() else "lost manifest", path, str(error), unit=unit, version=name)
             return

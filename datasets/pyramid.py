@@ -17,6 +17,8 @@ from datasets.terms import SPATIAL
 TOP = 512
 """The coarsest level is the first that fits into a square of this many pixels."""
 OME_VERSION = "0.5"
+STRIP = 1 << 19
+"""About this many bytes are averaged at a time."""
 
 
 def pyramid_axes(variable: xr.Variable) -> tuple[int, ...]:
@@ -61,28 +63,37 @@ def working_dtype(variable: xr.Variable) -> np.dtype[Any]:
     return np.dtype(np.float32 if native.itemsize <= 2 else np.float64)
 
 
-def halved(values: NDArray[Any], axes: Sequence[int], dtype: np.dtype[Any], *, label: bool = False) -> NDArray[Any]:
-    """One level coarser.
+def halve(values: NDArray[Any], axes: Sequence[int], out: NDArray[Any], *, label: bool = False) -> None:
+    """Write one level coarser into `out`.
 
     Parameters
     ----------
     values : any shape
     axes
         Halved by the mean of neighbours; the last of an odd length stands alone. NaN is left out of the mean.
-    dtype : of the result
+    out : the shape of `values`, with `axes` halved and rounded up
+        Means are in its type.
     label
         Take the first of each block instead.
     """
     if label:
-        picked: NDArray[Any] = values[tuple(slice(None, None, 2) if a in axes else slice(None) for a in range(values.ndim))]
-        return picked
+        out[...] = values[tuple(slice(None, None, 2) if a in axes else slice(None) for a in range(values.ndim))]
+        return
+    rows = axes[0]
+    strip = max(1, STRIP // max(1, values.itemsize * math.prod(n for a, n in enumerate(values.shape) if a != rows)))
+    for start in range(0, out.shape[rows], strip):  # strips that stay in the processor's cache
+        before = [slice(None)] * values.ndim
+        after = list(before)
+        before[rows], after[rows] = slice(2 * start, 2 * (start + strip)), slice(start, start + strip)
+        out[tuple(after)] = _means(values[tuple(before)], axes, out.dtype)
+
+
+def _means(values: NDArray[Any], axes: Sequence[int], dtype: np.dtype[Any]) -> NDArray[Any]:
     if values.dtype.kind == "f" and np.isnan(np.min(values, initial=0)):
-        return _nan_halved(values, axes, dtype)
+        return _nan_means(values, axes, dtype)
     for axis in axes:
-        first, second = _pairs(values, axis)
-        total = np.add(first, second, dtype=dtype)
-        total *= dtype.type(0.5)
-        values = total
+        values = np.add(*_pairs(values, axis), dtype=dtype)
+    values *= dtype.type(0.5 ** len(axes))
     return values
 
 
@@ -96,7 +107,7 @@ def _pairs(values: NDArray[Any], axis: int) -> tuple[NDArray[Any], NDArray[Any]]
     return values[tuple(first)], values[tuple(second)]
 
 
-def _nan_halved(values: NDArray[Any], axes: Sequence[int], dtype: np.dtype[Any]) -> NDArray[Any]:
+def _nan_means(values: NDArray[Any], axes: Sequence[int], dtype: np.dtype[Any]) -> NDArray[Any]:
     known = ~np.isnan(values)
     total, count = np.where(known, values, 0).astype(dtype), known.astype(dtype)
     for axis in axes:
@@ -109,8 +120,9 @@ def _nan_halved(values: NDArray[Any], axes: Sequence[int], dtype: np.dtype[Any])
 def stored(means: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
     """Means in the type of the stored level: rounded to the nearest whole number where that type is an integer."""
     if dtype.kind in "iu" and means.dtype.kind == "f":
-        return np.rint(means).astype(dtype)
-    return means.astype(dtype, copy=False)
+        means = np.rint(means)
+    kept: NDArray[Any] = means.astype(dtype, copy=False)
+    return kept
 
 
 def level_coordinate(values: NDArray[Any], level: int) -> NDArray[np.float64]:
@@ -126,6 +138,13 @@ def level_coordinate(values: NDArray[Any], level: int) -> NDArray[np.float64]:
             centres = np.append(centres, centres[-1] + step)
         centres = (centres[0::2] + centres[1::2]) / 2
     return centres
+
+
+def fits_ome(variable: xr.Variable) -> bool:
+    """Whether OME-Zarr can describe it: space last, before it at most one axis of time and then one of another kind."""
+    leading = [d for d in map(str, variable.dims) if d not in SPATIAL]
+    others = [d for d in leading if d != "time"]
+    return len(others) <= 1 and leading == [d for d in leading if d == "time"] + others
 
 
 def ome_metadata(variables: Mapping[str, xr.Variable], coords: Mapping[str, xr.Variable],

@@ -161,12 +161,11 @@ class Store:
         temporary, held = self._temporary(unit)
         manifest_file = temporary.with_suffix(".json")
         try:
-            files = write_unit(data, temporary, consumed, final_attrs)
+            files = read_back(temporary, write_unit(data, temporary, consumed, final_attrs))
             current = self._manifest(unit, before, before.current) if before.current else None
             if current and current["content"] == content_digest(kind, made_from, files):
                 self._demand(self._reference(unit), wanted)
                 return version_of(current)
-            read_back(temporary, files)
             manifest = make_manifest(unit=unit, version=name, kind=kind, parents=made_from, previous=before.current,
                                      files=files, data=data, attrs=attrs)
             content = canonical_json(manifest)
@@ -191,7 +190,7 @@ class Store:
             If its reference or manifest is lost or altered; a lost or altered chunk raises when it is read.
         """
         manifest, folder = self._found(unit, version)
-        ds = open_unit(folder, manifest["files"])
+        ds = open_unit(folder, manifest["files"], coords=manifest["summary"]["coords"])
         ds.encoding = {"source": str(folder), "unit": unit, "version": manifest["version"]}
         return ds
 

@@ -1,40 +1,41 @@
 """One Dataset as one Zarr v3 folder: written in a single pass with its levels, and read without silent zeros."""
 
-import asyncio
-import hashlib
 import json
 import math
 import os
 import tempfile
 import threading
 from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from io import FileIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import xarray as xr
-import zarr
 from numpy.typing import NDArray
 from zarr.abc.store import ByteRequest
 from zarr.core.buffer import Buffer, BufferPrototype
 from zarr.storage import LocalStore
 
 from datasets.chunking import Layout, codecs, is_spectrum_image, layout
+from datasets.encoding import Pieces, array_metadata, checksum, chunk_files, group_metadata
 from datasets.errors import DamagedStore, DatasetError, StoreError
 from datasets.pyramid import (
-    halved,
+    fits_ome,
+    halve,
     is_label,
     level_coordinate,
     level_dtype,
     level_shapes,
     ome_metadata,
     pyramid_axes,
-    stored,
     working_dtype,
 )
-from datasets.streaming import Source, regions, size_of
+from datasets.streaming import Region, Source, regions
 
 METADATA = "zarr.json"
+NUMBERS = "iufcb"
 LEVELS = "levels"
 SUMS = "sums"
 SCRATCH = 64 << 20
@@ -42,7 +43,7 @@ SCRATCH = 64 << 20
 
 
 def write_unit(data: xr.Dataset, folder: Path, progress: Callable[[float], None],
-               attrs: Callable[[], Mapping[str, Any]]) -> dict[str, tuple[str, int]]:
+               attrs: Callable[[], Mapping[str, Any]]) -> dict[str, int]:
     """Write a Dataset with its image levels into an empty folder.
 
     Parameters
@@ -56,18 +57,18 @@ def write_unit(data: xr.Dataset, folder: Path, progress: Callable[[float], None]
 
     Returns
     -------
-    Path within the folder -> (sha256, size) of each file as it was handed to the disk.
+    Path within the folder -> CRC-32C of each file as it was handed to the disk.
     """
     writer = _Writer(data, folder, progress)
     try:
         return writer.write(attrs)
-    except BaseException:
+    finally:
+        writer.pool.shutdown(cancel_futures=True)
         writer.store.stop()
-        raise
 
 
-def open_unit(folder: Path, files: Iterable[str], group: str | None = None) -> xr.Dataset:
-    """Open a folder lazily, without dask; `files` are those it must have.
+def open_unit(folder: Path, files: Iterable[str], group: str | None = None, coords: Iterable[str] = ()) -> xr.Dataset:
+    """Open a folder lazily, without dask; `files` are those it must have, `coords` what is a coordinate whatever CF says.
 
     A chunk whose file is gone raises DamagedStore when it is read: Zarr alone would return zeros.
     """
@@ -75,16 +76,17 @@ def open_unit(folder: Path, files: Iterable[str], group: str | None = None) -> x
                       decode_timedelta=False)
     ds.attrs.pop("ome", None)
     text = {name: v.astype(object) for name, v in ds.variables.items() if isinstance(v.dtype, np.dtypes.StringDType)}
+    ds = ds.set_coords([c for c in coords if c in ds.data_vars])
     opened: xr.Dataset = ds.assign({str(k): v for k, v in text.items()}) if text else ds
     return opened
 
 
 class _RecordingFolder(LocalStore):
-    """Remembers what was handed to the disk, so that the manifest needs no second look and the read-back has a witness."""
+    """Remembers the checksum of what was handed to the disk: the witness of the read-back."""
 
     def __init__(self, root: Path) -> None:
         super().__init__(root)
-        self.written: dict[str, tuple[str, int]] = {}
+        self.written: dict[str, int] = {}
         self._busy = 0
         self._stopped = False
         self._turn = threading.Condition()
@@ -92,7 +94,7 @@ class _RecordingFolder(LocalStore):
     async def set(self, key: str, value: Buffer) -> None:
         self._begin()
         try:
-            await asyncio.to_thread(self._record, key, value.as_buffer_like())
+            self.written[key] = checksum(value.to_bytes())
             await super().set(key, value)
         finally:
             self._end()
@@ -103,7 +105,7 @@ class _RecordingFolder(LocalStore):
     def set_sync(self, key: str, value: Buffer) -> None:
         self._begin()
         try:
-            self._record(key, value.as_buffer_like())
+            self.written[key] = checksum(value.to_bytes())
             super().set_sync(key, value)
         finally:
             self._end()
@@ -128,13 +130,16 @@ class _RecordingFolder(LocalStore):
             self._busy -= 1
             self._turn.notify_all()
 
-    def put(self, key: str, content: bytes) -> None:
-        """Write a small file without Zarr."""
-        self._record(key, content)
-        (self.root / key).write_bytes(content)
-
-    def _record(self, key: str, content: Any) -> None:
-        self.written[key] = (hashlib.sha256(content).hexdigest(), memoryview(content).nbytes)
+    def put(self, key: str, content: Pieces) -> None:
+        """Write a file without Zarr."""
+        path = self.root / key
+        path.parent.mkdir(parents=True, exist_ok=True)
+        crc = 0
+        with path.open("wb", buffering=0) as file:
+            for piece in content:
+                crc = checksum(piece, crc)
+                _write_all(file, piece)
+        self.written[key] = crc
 
 
 class PublishedFolder(LocalStore):
@@ -173,151 +178,154 @@ class PublishedFolder(LocalStore):
 class _Writer:
     def __init__(self, data: xr.Dataset, folder: Path, progress: Callable[[float], None]) -> None:
         self.data = data
-        self.streamed = {str(n): v.variable for n, v in data.data_vars.items() if v.dtype.kind in "iufcb" and v.ndim > 0}
-        self.folder = folder
+        self.numbers = {str(n): v for n, v in data.variables.items() if v.dtype.kind in NUMBERS}
         self.store = _RecordingFolder(folder)
-        self.group = zarr.create_group(self.store, zarr_format=3)
+        self.pool = ThreadPoolExecutor(min(4, os.cpu_count() or 1))
         self.progress = progress
-        self.total = max(1, sum(v.size * v.dtype.itemsize for v in self.streamed.values()))
+        self.total = max(1, sum(v.size * v.dtype.itemsize for v in self.numbers.values()))
         self.done = 0
+        self.nodes: dict[str, dict[str, Any]] = {}
         self.paths: dict[str, list[str]] = {}
-        self.levels: dict[int, set[str]] = {}
 
-    def write(self, attrs: Callable[[], Mapping[str, Any]]) -> dict[str, tuple[str, int]]:
-        rest = self.data.drop_vars(list(self.streamed)).drop_attrs(deep=False)
-        self._write_rest(rest, None)
-        for name, variable in self.streamed.items():
+    def write(self, attrs: Callable[[], Mapping[str, Any]]) -> dict[str, int]:
+        self._write_rest(self.data.drop_vars(list(self.numbers)).reset_coords())
+        for name, variable in self.numbers.items():
             self._write_levels(name, variable)
         self.progress(1.0)
-        root = dict(attrs())
-        pictures = {n: p for n, p in self.paths.items() if _fits_ome(self.streamed[n])}
-        if pictures:
-            coords = {str(n): c.variable for n, c in self.data.coords.items()}
-            root["ome"] = ome_metadata(self.streamed, coords, pictures)
-        self._consolidate(root)
+        self._write_root(attrs())
         return self.store.written
 
-    def _write_rest(self, rest: xr.Dataset, group: str | None) -> None:
-        """Coordinates, text and scalars: small, and encoded by xarray, which knows how to read them again."""
-        plain = rest.drop_encoding()
-        text = {n: v.astype(object) for n, v in plain.variables.items() if v.dtype.kind in "UOT"}
-        for name, variable in text.items():
-            _check_text(str(name), variable)
-        plain = plain.assign({str(k): v for k, v in text.items()}) if text else plain
+    def _write_rest(self, rest: xr.Dataset) -> None:
+        """Text and times: small, and encoded by xarray, which knows how to read them again."""
+        if not rest.variables:
+            return
+        rest = rest.drop_encoding().drop_attrs(deep=False)
+        text = {}
+        for n in [n for n, v in rest.variables.items() if v.dtype.kind in "UOT"]:
+            text[str(n)] = rest.variables[n].astype(object)
+            _check_text(str(n), text[str(n)])
         encoding: dict[Any, dict[str, Any]] = {}
-        for name, variable in plain.variables.items():
-            itemsize = variable.dtype.itemsize or 8
-            cut = layout(tuple(map(str, variable.dims)), variable.shape, itemsize)
-            encoding[name] = {"compressors": codecs(variable.dtype), "_FillValue": None, **_pieces(cut, variable.ndim)}
-        plain.to_zarr(self.store, group=group, mode="a", zarr_format=3, consolidated=False, encoding=encoding,
-                      write_empty_chunks=True)
+        for name, variable in rest.variables.items():
+            cut = layout(tuple(map(str, variable.dims)), variable.shape, variable.dtype.itemsize or 8)
+            pieces = {"chunks": cut.chunks} if variable.ndim else {}
+            encoding[name] = {"compressors": codecs(variable.dtype), "_FillValue": None, **pieces}
+        rest.assign(text).to_zarr(self.store, mode="a", zarr_format=3, consolidated=False, encoding=encoding,
+                                  write_empty_chunks=True)
+        for key in list(self.store.written):
+            node = key.removesuffix(METADATA).rstrip("/")
+            if key.endswith(METADATA) and node:
+                self.nodes[node] = json.loads((self.store.root / key).read_bytes())
 
     def _write_levels(self, name: str, variable: xr.Variable) -> None:
         """The variable in one pass over its values; each coarser level from the one before."""
-        axes = pyramid_axes(variable)
+        axes = () if name in self.data.coords else pyramid_axes(variable)
         shapes = level_shapes(variable.shape, axes)
         dims = tuple(map(str, variable.dims))
         label = is_label(variable)
-        working, kept = working_dtype(variable), level_dtype(variable)
         paths = [name] + [f"{LEVELS}/{k}/{name}" for k in range(1, len(shapes))]
         source: Source | NDArray[Any] = Source(variable)
-        dtype = variable.dtype.newbyteorder("=")
+        dtype = source.dtype
+        total = _zero_sum(variable) if is_spectrum_image(dims) and name in self.data.data_vars else None
         for level, (path, shape) in enumerate(zip(paths, shapes, strict=True)):
             if level:
-                self._level_group(level, dims, shape, axes)
-            target, cut = self._array(path, dims, shape, dtype, variable.attrs)
+                self._level_coordinates(level, dims, shape, axes)
+                dtype = level_dtype(variable)
+            cut = self._array(path, dims, shape, dtype, variable.attrs)
             last = level == len(shapes) - 1
-            coarser = None if last else _scratch(shapes[level + 1], working, self.folder)
-            total = self._sum_of(variable) if level == 0 and is_spectrum_image(dims) else None
-            for region in regions(shape, cut.unit, max(dtype.itemsize, working.itemsize if axes else 1)):
-                if isinstance(source, Source):
-                    block = source.read(region)
-                    target[region] = block
-                    self._advance(region, dtype)
-                else:
-                    block = source[region]
-                    target[region] = stored(block, kept)
+            coarser = None if last else _scratch(shapes[level + 1], working_dtype(variable), self.store.root)
+            for region in regions(shape, cut.unit, dtype.itemsize):
+                block = source.read(region) if isinstance(source, Source) else source[region]
+                self._chunks(path, block, region, cut, dtype)
                 if coarser is not None:
-                    coarser[_half(region, axes)] = halved(block, axes, working, label=label)
-                if total is not None:
-                    total[region[:-1]] += block.sum(axis=-1, dtype=total.dtype)
-            if total is not None:
-                self._write_sum(name, variable, total)
+                    halve(block, axes, coarser[_half(region, axes)], label=label)
+                if level == 0:
+                    self._advance(block.nbytes)
+                    if total is not None:
+                        total[region[:-1]] += block.sum(axis=-1, dtype=total.dtype)
             if coarser is not None:
-                source, dtype = coarser, kept
+                source = coarser
+        if total is not None:
+            self._small(f"{SUMS}/{name}", xr.Variable(dims[:-1], total, variable.attrs))
         if axes:
             self.paths[name] = paths
 
-    def _advance(self, region: tuple[slice, ...], dtype: np.dtype[Any]) -> None:
-        self.done += size_of(region) * dtype.itemsize
+    def _advance(self, nbytes: int) -> None:
+        self.done += nbytes
         self.progress(min(1.0, self.done / self.total))
 
-    def _array(self, path: str, dims: tuple[str, ...], shape: tuple[int, ...], dtype: np.dtype[Any],
-               attrs: Mapping[str, Any]) -> tuple[Any, Layout]:
-        cut = layout(dims, shape, dtype.itemsize)
-        array = self.group.create_array(
-            path, shape=shape, dtype=dtype, chunks=cut.chunks, shards=cut.shards, compressors=codecs(dtype),
-            fill_value=math.nan if dtype.kind in "fc" else 0, dimension_names=dims, attributes=plain(attrs, path),
-            config={"write_empty_chunks": True})
-        return array, cut
-
-    def _level_group(self, level: int, dims: tuple[str, ...], shape: tuple[int, ...], axes: tuple[int, ...]) -> None:
+    def _level_coordinates(self, level: int, dims: tuple[str, ...], shape: tuple[int, ...], axes: tuple[int, ...]) -> None:
         """A level is a Dataset of its own, with the coordinates of its pixels."""
-        path = f"{LEVELS}/{level}"
-        have = set(self.levels.setdefault(level, set()))
-        coords = {}
         for axis, dim in enumerate(dims):
-            if dim in self.data.coords and dim not in have:
+            path = f"{LEVELS}/{level}/{dim}"
+            if path not in self.nodes and dim in self.data.coords and self.data[dim].dtype.kind in "iuf":
                 coord = self.data[dim].variable
                 values = level_coordinate(coord.values, level)[:shape[axis]] if axis in axes else coord.values
-                coords[dim] = xr.Variable((dim,), values, coord.attrs)
-        self.levels[level].update(coords)
-        if coords:
-            self._write_rest(xr.Dataset(coords=coords), path)
+                self._small(path, xr.Variable((dim,), values, coord.attrs))
 
-    def _sum_of(self, variable: xr.Variable) -> NDArray[Any]:
-        kind = np.dtype(np.int64 if variable.dtype.kind in "iub" else np.float64)
-        return np.zeros(variable.shape[:-1], kind)
+    def _small(self, path: str, variable: xr.Variable) -> None:
+        """An array in memory."""
+        dims, values = tuple(map(str, variable.dims)), np.asarray(variable.values)
+        cut = self._array(path, dims, variable.shape, values.dtype, variable.attrs)
+        for region in regions(variable.shape, cut.unit, values.itemsize):
+            self._chunks(path, values[region], region, cut, values.dtype)
 
-    def _write_sum(self, name: str, variable: xr.Variable, total: NDArray[Any]) -> None:
-        dims = tuple(map(str, variable.dims))
-        target, _ = self._array(f"{SUMS}/{name}", dims[:-1], total.shape, total.dtype, variable.attrs)
-        target[...] = total
+    def _array(self, path: str, dims: tuple[str, ...], shape: tuple[int, ...], dtype: np.dtype[Any],
+               attrs: Mapping[str, Any]) -> Layout:
+        cut = layout(dims, shape, dtype.itemsize)
+        self._node(path, array_metadata(dims, shape, dtype, cut, plain(attrs, path)))
+        return cut
 
-    def _consolidate(self, attrs: Mapping[str, Any]) -> None:
-        """Put the metadata of every node into the root's, so that opening reads one file."""
-        nodes = sorted(k.removesuffix("/" + METADATA) for k in self.store.written if k.endswith("/" + METADATA))
-        members = {node: json.loads((self.folder / node / METADATA).read_bytes()) for node in nodes}
-        root = {"attributes": dict(attrs), "zarr_format": 3, "node_type": "group",
-                "consolidated_metadata": {"kind": "inline", "must_understand": False, "metadata": members}}
-        own = json.loads((self.folder / METADATA).read_bytes()).get("attributes", {})
-        root["attributes"] = {**root["attributes"], **own}
-        self.store.put(METADATA, json.dumps(root, ensure_ascii=False, allow_nan=False, indent=1).encode())
+    def _chunks(self, path: str, block: NDArray[Any], region: Region, cut: Layout, dtype: np.dtype[Any]) -> None:
+        for key, content in chunk_files(block, region, cut, dtype, self.pool):
+            self.store.put(f"{path}/{key}", content)
+
+    def _node(self, path: str, metadata: dict[str, Any]) -> None:
+        parent = path.rpartition("/")[0]
+        if parent and parent not in self.nodes:
+            self._node(parent, group_metadata({}))
+        self.nodes[path] = metadata
+        self.store.put(f"{path}/{METADATA}", _json(metadata))
+
+    def _write_root(self, attrs: Mapping[str, Any]) -> None:
+        """The root last, with the metadata of every node, so that opening reads one file."""
+        own = dict(attrs)
+        loose = [str(n) for n in self.data.coords if n not in self.data.dims and " " not in str(n)]
+        if loose:
+            own["coordinates"] = " ".join(loose)
+        pictures = {n: p for n, p in self.paths.items() if fits_ome(self.numbers[n])}
+        if pictures:
+            own["ome"] = ome_metadata(self.numbers, self.numbers, pictures)
+        order = {str(name): i for i, name in enumerate(self.data.variables)}
+        members = {path: self.nodes[path] for path in sorted(self.nodes, key=lambda p: (order.get(p, len(order)), p))}
+        consolidated = {"kind": "inline", "must_understand": False, "metadata": members}
+        self.store.put(METADATA, _json({**group_metadata(own), "consolidated_metadata": consolidated}))
 
 
-def _fits_ome(variable: xr.Variable) -> bool:
-    """OME-Zarr knows two or three axes of space, and before them one of time and one other."""
-    leading = [d for d in map(str, variable.dims) if d not in ("z", "y", "x")]
-    return len([d for d in leading if d != "time"]) <= 1 and leading[:1] + leading[1:] == sorted(
-        leading, key=lambda d: d != "time")
+def _json(value: Any) -> Pieces:
+    return [json.dumps(value, ensure_ascii=False, allow_nan=False, indent=1).encode()]
 
 
-def _half(region: tuple[slice, ...], axes: tuple[int, ...]) -> tuple[slice, ...]:
+def _write_all(file: FileIO, content: bytes) -> None:
+    """The disk may take less than it is given at a time."""
+    left = memoryview(content)
+    while left:
+        left = left[file.write(left):]
+
+
+def _zero_sum(variable: xr.Variable) -> NDArray[Any]:
+    return np.zeros(variable.shape[:-1], np.int64 if variable.dtype.kind in "iub" else np.float64)
+
+
+def _half(region: Region, axes: tuple[int, ...]) -> Region:
     return tuple(slice(s.start // 2, (s.stop + 1) // 2) if a in axes else s for a, s in enumerate(region))
 
 
 def _scratch(shape: tuple[int, ...], dtype: np.dtype[Any], folder: Path) -> NDArray[Any]:
     if math.prod(shape) * dtype.itemsize <= SCRATCH:
         return np.empty(shape, dtype)
-    with tempfile.TemporaryFile(dir=folder.parent) as file:
+    with tempfile.TemporaryFile(dir=folder.parent) as file:  # has no name: the system removes it, even after a kill
         os.truncate(file.fileno(), math.prod(shape) * dtype.itemsize)
         return np.memmap(file, dtype=dtype, mode="r+", shape=shape)
-
-
-def _pieces(cut: Layout, ndim: int) -> dict[str, Any]:
-    if ndim == 0:
-        return {}
-    return {"chunks": cut.chunks, "shards": cut.shards} if cut.shards else {"chunks": cut.chunks}
 
 
 def _check_text(name: str, variable: xr.Variable) -> None:
