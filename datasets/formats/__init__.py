@@ -4,6 +4,8 @@ from pathlib import Path
 
 from datasets.errors import FileError, UnknownFormat, UnreadableFile
 from datasets.formats.biologic import BIOLOGIC
+from datasets.formats.gamry import GAMRY
+from datasets.formats.neware import NEWARE
 from datasets.formats.rosetta import ROSETTA
 from datasets.formats.signal import Axis, Field, Format, Signal
 from datasets.formats.vamas import VAMAS
@@ -14,6 +16,8 @@ FORMATS: tuple[Format, ...] = (
     *ROSETTA,
     VAMAS,
     BIOLOGIC,
+    NEWARE,
+    GAMRY,
 )
 
 

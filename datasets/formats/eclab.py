@@ -46,9 +46,10 @@ NAMES: tuple[tuple[str, tuple[str, ...]], ...] = (
 )
 """Variable -> columns that may hold it, the first one found being taken."""
 IMPEDANCE = ("freq/Hz", "Re(Z)/Ohm", "-Im(Z)/Ohm")
-UNITS = {"V": "V", "mV": "mV", "mA": "mA", "A": "A", "s": "s", "Hz": "Hz", "deg": "deg", "Ohm": "ohm", "Ohm-1": "S", "W": "W",
-         "W.h": "Wh", "mW.h": "mWh", "mA.h": "mAh", "A.h": "Ah", "C": "C", "F": "F", "µF": "uF", "nF": "nF", "µF-2": "1/uF**2",
-         "%": "percent", "°C": "degC"}
+UNITS = {"V": "V", "mV": "mV", "mA": "mA", "A": "ampere", "s": "s", "Hz": "Hz", "deg": "deg", "Ohm": "ohm", "Ohm-1": "S",
+         "W": "W", "W.h": "Wh", "mW.h": "mWh", "mA.h": "mAh", "A.h": "Ah", "C": "C", "F": "F", "µF": "uF", "nF": "nF",
+         "µF-2": "1/uF**2", "%": "percent", "°C": "degC"}
+"""EC-Lab's spelling of units; a bare A is an angstrom in microscopy, so the ampere is written out."""
 DEFAULT_AREA_CM2 = 0.001
 IMPEDANCE_TECHNIQUES = ("PEIS", "GEIS")
 VOLTAMMETRY = ("CV", "CVA", "LSV", "Cyclic Voltammetry", "Linear Sweep Voltammetry")
