@@ -1,0 +1,1 @@
+"""Figures: pure functions from numbers to plotly's JSON, without a server and without fixed colours."""

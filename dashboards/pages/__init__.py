@@ -1,0 +1,1 @@
+"""Pages: one file each, from a study to what stands on the screen."""

@@ -1,0 +1,166 @@
+"""Layers of the stage and the panel that lists them."""
+
+from math import isfinite
+
+import numpy as np
+from dash import dcc, html
+from dash.development.base_component import Component
+
+from correlate.study import Acquisition
+from dashboards.figures.stage import Field, Layer, corners, edges
+from dashboards.pages.shell import counted, icon, sample_address, tag, unit_label, verdict
+from dashboards.source import Picture, Place, Source
+from dashboards.tokens import COLORMAPS
+from dashboards.view import View
+from datasets.techniques import TECHNIQUES
+
+FIRST_MAP = ("F", "O", "C", "Li", "Na")
+"""The element map that is shown first, where there is one."""
+
+
+def layers_of(source: Source, view: View) -> list[tuple[Picture, Layer]]:
+    """Layers from bottom to top: images from the widest to the narrowest, then maps; one map is shown at first."""
+    pictures = [p for p in source.pictures(view.sample) if p.unit in view.matrices]
+    maps = [p for p in pictures if p.is_map]
+    shown_map = next((p.key for element in (*FIRST_MAP, "") for p in maps if p.element == element), "")
+    found = []
+    for p in pictures:
+        levels = source.raster(p.key).levels if p.is_stored else source.grid(p)
+        label = " ".join(part for part in (p.technique.short, unit_label(p.unit), p.element) if part)
+        visible = not p.is_map or p.key == shown_map or (view.alone and p.kind == "whole")
+        coloured = p.kind in ("element", "map")
+        layer = Layer(
+            p.key, label, p.technique.family, levels, view.matrices[p.unit], colormap="viridis" if coloured else "gray",
+            visible=visible, see_through=coloured and not view.alone,
+        )
+        found.append((p, layer))
+
+    def height(entry: tuple[Picture, Layer]) -> tuple[bool, bool, float]:
+        return entry[0].is_map, entry[0].kind != "whole", -_area(entry[1])
+
+    return sorted(found, key=height)
+
+
+def fields_of(layers: list[tuple[Picture, Layer]]) -> list[Field]:
+    """Outlines of every acquisition on the stage."""
+    found = {}
+    for p, layer in layers:
+        if p.unit not in found:
+            found[p.unit] = Field(
+                p.unit,
+                f"{p.technique.short} {unit_label(p.unit)}",
+                p.technique.family,
+                corners(*edges(layer.levels[0]), layer.matrix),
+            )
+    return list(found.values())
+
+
+def layer_panel(source: Source, view: View, layers: list[tuple[Picture, Layer]]) -> Component:
+    """The list of layers, from top to bottom, and of what is not among them."""
+    rows = [_layer_row(p, layer, view.places.get(p.unit)) for p, layer in reversed(layers)]
+    own = {a.unit: a for a in source.acquisitions(view.sample)}
+    pictured = {p.unit for p in source.pictures(view.sample)}
+    elsewhere = [u for u in sorted(pictured) if u not in view.matrices]
+    parts = [html.Header(html.H2("Layers")), html.Ul(rows, className="layers")]
+    if view.alone:
+        parts.insert(
+            1,
+            html.Div(
+                [
+                    verdict("idle", "shown alone"),
+                    html.P(_why_alone(view)),
+                    dcc.Link("Back to the sample's frame", href=sample_address(view.sample), className="link"),
+                ],
+                className="alone-note",
+            ),
+        )
+        elsewhere = [u for u in elsewhere if view.places.get(u) is None or view.places[u].transform is None]
+    if elsewhere:
+        parts.append(html.H3("Not placed", className="sub-head"))
+        parts.append(html.Ul([_elsewhere_row(own[u], view.places.get(u)) for u in elsewhere], className="elsewhere"))
+    wide = [a for a in own.values() if a.unit not in pictured]
+    if wide:
+        parts.append(html.H3("Not shown as layers", className="sub-head"))
+        parts.append(
+            html.Ul([html.Li([tag(t), html.Span(f"{n} ×" if n > 1 else "")]) for t, n in counted(wide)], className="wide")
+        )
+    return html.Aside(parts, className="panel", **{"aria-label": "Layers"})
+
+
+def _why_alone(view: View) -> str:
+    place = view.places.get(view.frame or "")
+    if place is None:
+        return "Its pixels are not calibrated, so it cannot be placed. Say axes = … in the study sheet."
+    if place.status == "none":
+        return "It has not been registered to the reference frame."
+    word = {"proposed": "Its registration is doubtful", "rejected": "Its registration failed"}.get(
+        place.status, "It is shown in its own frame"
+    )
+    return f"{word}: {'; '.join(place.reasons)}" if place.reasons else f"{word}."
+
+
+def _layer_row(p: Picture, layer: Layer, place: Place | None) -> Component:
+    def slider(name: str, label: str, value: int) -> Component:
+        return html.Label([label, dcc.Input(type="range", min=0, max=100, step=1, value=value)], className=name)
+
+    stops = ", ".join(COLORMAPS[layer.colormap])
+    error = ""
+    if place is not None and place.status == "reference":
+        error = "reference"
+    elif place is not None and isfinite(place.error_nm) and place.transform is not None:
+        error = f"±{place.error_nm:.0f} nm"
+    what = p.element or ("whole" if p.kind == "whole" else "")
+    return html.Li(
+        [
+            html.Div(
+                [
+                    html.Button(
+                        [icon("eye", "s on"), icon("eye-off", "s off")],
+                        className="eye",
+                        **{"aria-label": f"Show {layer.label}", "aria-pressed": str(layer.visible).lower(), "data-act": "eye"},
+                    ),
+                    tag(p.technique),
+                    html.B(what or unit_label(p.unit), title=p.unit),
+                    html.Span(className="grow"),
+                    html.Span(error, className="note", title="95 % error of its registration"),
+                    html.Button(
+                        className="colormap",
+                        title=layer.colormap,
+                        style={"background": f"linear-gradient(90deg, {stops})"},
+                        **{"aria-label": f"Colours of {layer.label}: {layer.colormap}", "data-act": "colormap"},
+                    ),
+                ],
+                className="line",
+            ),
+            html.Details(
+                [
+                    html.Summary(f"{unit_label(p.unit)}{', ' + p.note if p.note else ''}"),
+                    slider("opacity", "Opacity", 92 if layer.see_through else 100),
+                    slider("black", "Black", 15 if layer.see_through else 0),
+                    slider("white", "White", 100),
+                ],
+                open=False,
+            ),
+        ],
+        className="" if layer.visible else "off",
+        **{"data-layer": layer.key},
+    )
+
+
+def _elsewhere_row(a: Acquisition, place: Place | None) -> Component:
+    kind, word = {"proposed": ("idle", "proposed"), "rejected": ("bad", "failed"), "none": ("idle", "alone")}.get(
+        place.status if place else "", ("warn", "no scale")
+    )
+    why = "; ".join(place.reasons) if place else "the file states no pixel size"
+    return html.Li(
+        dcc.Link(
+            [tag(TECHNIQUES.get(a.technique, TECHNIQUES["unknown"]), unit_label(a.unit)), verdict(kind, word, why)],
+            href=sample_address(a.sample, a.unit),
+            title=why,
+        )
+    )
+
+
+def _area(layer: Layer) -> float:
+    y0, y1, x0, x1 = edges(layer.levels[0])
+    return float(abs((y1 - y0) * (x1 - x0) * np.linalg.det(layer.matrix[:, :2])))

@@ -1,0 +1,130 @@
+"""The frame of every page: rail, top bar, and the small pieces that all pages share."""
+
+from collections.abc import Sequence
+from typing import Any
+from urllib.parse import quote
+
+from dash import dcc, html
+from dash.development.base_component import Component
+
+from correlate.study import Acquisition
+from datasets.sheet import Sheet
+from datasets.technique import Technique
+from datasets.techniques import TECHNIQUES
+
+Child = Any
+PAGES = (
+    ("Overview", "/", "layout-grid"),
+    ("Sample", "/sample", "layers"),
+    ("Cycle", "/cycle", "battery-charging"),
+    ("Relate", "/relate", "chart-scatter"),
+)
+VERDICT_ICON = {"ok": "circle-check", "warn": "triangle-alert", "bad": "octagon-x", "idle": "circle-dashed"}
+PLOT = {"displayModeBar": False, "responsive": True}
+
+
+def frame(
+    sheet: Sheet, page: str, heading: str, body: Child, *, sample: str | None = None, chips: Sequence[str] = ()
+) -> Component:
+    """Rail, top bar and body of one page; `sample` adds the picker and keeps the sample when the page changes."""
+    links = [_rail_link(name, _address(path, sample), icon_name, on=name == page) for name, path, icon_name in PAGES]
+    crumb: list[Child] = [html.Span(sheet.title, className="sub", title=sheet.title), html.Span("/", className="sep")]
+    if sample is None:
+        crumb.append(html.B(heading))
+    else:
+        crumb.append(
+            dcc.Dropdown(
+                id="sample-picker",
+                options=[{"label": s, "value": s} for s in sheet.samples],
+                value=sample,
+                clearable=False,
+                className="picker",
+            )
+        )
+        crumb += [html.Span(text, className="chip", title=text) for text in chips if text]
+    marks = (
+        [
+            html.Span(
+                [icon("flask-conical", "s"), "synthetic"],
+                className="verdict v-warn",
+                title="Made by the virtual specimen, not measured",
+            )
+        ]
+        if sheet.synthetic
+        else []
+    )
+    return html.Div(
+        [
+            html.Nav(
+                [html.Span(html.I(className="mark", **{"aria-hidden": "true"}), className="logo"), *links],
+                className="rail",
+                **{"aria-label": "Pages"},
+            ),
+            html.Header(
+                [
+                    html.Div(crumb, className="crumb"),
+                    *marks,
+                    html.Span(className="grow"),
+                    html.Button(
+                        [icon("moon", "dark-off"), icon("sun", "dark-on")],
+                        id="scheme-button",
+                        className="ib",
+                        **{"aria-label": "Light or dark"},
+                    ),
+                ],
+                className="top",
+            ),
+            html.Main([html.H1(heading, className="unseen"), body]),
+        ],
+        className="shell",
+    )
+
+
+def icon(name: str, cls: str = "") -> Component:
+    """A Lucide icon in the colour of the text."""
+    return html.I(className=f"ico i-{name} {cls}".strip(), **{"aria-hidden": "true"})
+
+
+def tag(technique: Technique, text: str = "") -> Component:
+    """A coloured bar with the technique's short name: the same mark everywhere."""
+    return html.Span(text or technique.short, className=f"tech f-{technique.family}", title=technique.title)
+
+
+def verdict(kind: str, word: str, title: str = "") -> Component:
+    """Icon and word; `kind` is ok, warn, bad or idle."""
+    return html.Span([icon(VERDICT_ICON[kind], "s"), word], className=f"verdict v-{kind}", title=title)
+
+
+def section(title: str, *children: Child, note: str = "", cls: str = "") -> Component:
+    """A titled part of a side panel."""
+    return html.Section([html.H3([title, html.Em(note)] if note else title), *children], className=f"sec {cls}".strip())
+
+
+def empty(title: str, why: str, act: str = "") -> Component:
+    """What stands where there is nothing: what it would be, why it is not there, and the next act."""
+    return html.Div([html.B(title), html.P(why), *([html.Code(act)] if act else [])], className="empty hatch")
+
+
+def sample_address(sample: str, unit: str = "") -> str:
+    """Address of the sample page, zoomed to an acquisition if one is named."""
+    return f"/sample/{quote(sample)}" + (f"?at={quote(unit, safe='')}" if unit else "")
+
+
+def unit_label(unit: str) -> str:
+    """The part of an acquisition's name that a person reads: the file stem and, beyond the first signal, its number."""
+    stem, _, number = unit.split("/", 1)[-1].rpartition("-")
+    return stem if number == "0" else f"{stem} {number}"
+
+
+def counted(acquisitions: list[Acquisition]) -> list[tuple[Technique, int]]:
+    """Each technique among acquisitions with how often it occurs, in the registry's order."""
+    names = [a.technique for a in acquisitions]
+    return [(t, names.count(name)) for name, t in TECHNIQUES.items() if name in names]
+
+
+def _address(path: str, sample: str | None) -> str:
+    return f"{path}/{quote(sample)}" if sample and path in ("/sample", "/cycle") else path
+
+
+def _rail_link(name: str, address: str, icon_name: str, *, on: bool) -> Component:
+    return dcc.Link([icon(icon_name, "l"), html.Span(name)], href=address, className="on" if on else "")
