@@ -13,6 +13,7 @@ from rsciio import msa as rs_msa
 from rsciio import ripple as rs_ripple
 from rsciio import tiff as rs_tiff
 
+from datasets.acquisition import read_acquisitions
 from datasets.phantom.writers import (
     ang,
     bdf,
@@ -71,6 +72,26 @@ def test_an_mrc_image_keeps_its_counts_pixel_size_and_labels(tmp_path, image, dt
     signal = rs_mrc.file_reader(str(path))[0]
     np.testing.assert_array_equal(signal["data"], image)
     assert [round(a["scale"], 6) for a in signal["axes"]] == [0.05, 0.04]
+
+
+def test_the_microscopes_record_of_an_mrc_file_says_what_was_put_in(tmp_path, image):
+    record = mrc.Microscope(300, scanning=True, dose_e_per_A2=20, dwell_time_s=1e-5, convergence_mrad=21, detector="HAADF",
+                            acquired=ACQUIRED)
+    path = mrc.write(tmp_path / "a.mrc", image, pixel_size_nm=(0.05, 0.04), microscope=record)
+    mrcfile = pytest.importorskip("mrcfile")
+    with mrcfile.open(path) as file:
+        np.testing.assert_array_equal(file.data, image)
+        fields = file.indexed_extended_header[0]
+        assert fields["HT"] == 300e3
+        assert fields["Dose"] == 20e20
+        assert fields["Pixel size X"] == pytest.approx(0.04e-9)
+        assert fields["Dwell time"] == 1e-5
+        assert fields["STEM Detector name"] == b"HAADF"
+    assert mrcfile.validate(path)
+    (ds,) = read_acquisitions(path)
+    assert ds.attrs["technique"] == "stem_image"
+    wanted = {"beam_energy_keV": 300, "dwell_time_s": 1e-5, "detector": "HAADF", "acquired": "2026-11-22T09:30:15"}
+    assert {key: ds.attrs["conditions"].get(key) for key in wanted} == wanted
 
 
 def test_an_mrc_file_without_calibration_states_no_cell(tmp_path, image):
@@ -350,3 +371,75 @@ def test_an_ang_map_has_one_row_per_point_and_its_step_in_micrometres(tmp_path, 
     assert table[-1, 3] == 9.0
     assert table[-1, 4] == 6.0
     assert table[17, 7] == 0
+
+
+def only(path):
+    (ds,) = read_acquisitions(path)
+    return ds
+
+
+def step(ds, name):
+    return float(ds[name][1] - ds[name][0]), ds[name].attrs["units"]
+
+
+def test_the_projects_readers_find_every_image_calibrated_as_written(tmp_path, image):
+    size = (5.0, 4.0)
+    dims = [("y", "nm", 5.0 * np.arange(48)), ("x", "nm", 4.0 * np.arange(64))]
+    for path in (mrc.write(tmp_path / "a.mrc", image, pixel_size_nm=size),
+                 fei_tiff.write(tmp_path / "a.tif", image, pixel_size_nm=size, beam_energy_keV=2, beam_current_pA=50,
+                                dwell_time_s=1e-6),
+                 ncem_emd.write(tmp_path / "a.emd", image, dims, beam_energy_keV=300)):
+        ds = only(path)
+        assert [step(ds, "y"), step(ds, "x")] == [(pytest.approx(5.0), "nm"), (pytest.approx(4.0), "nm")]
+        assert ds.attrs["uncalibrated"] == []
+        (values,) = [v for v in ds.data_vars.values() if {"y", "x"} <= set(v.dims)]
+        np.testing.assert_array_equal(values.transpose("y", "x"), image)
+
+
+def test_the_projects_readers_know_an_image_without_calibration_for_what_it_is(tmp_path, image):
+    for path in (mrc.write(tmp_path / "a.mrc", image, pixel_size_nm=None),
+                 fei_tiff.write(tmp_path / "a.tif", image, pixel_size_nm=None, beam_energy_keV=2, beam_current_pA=50,
+                                dwell_time_s=1e-6)):
+        assert set(only(path).attrs["uncalibrated"]) == {"y", "x"}
+
+
+def test_the_projects_readers_find_spectrum_images_with_their_energies(tmp_path, rng):
+    cube = rng.poisson(3, (6, 7, 40)).astype(np.uint16)
+    loss = -5 + 0.5 * np.arange(40)
+    eels = only(ncem_emd.write(tmp_path / "a.emd", cube, [("y", "nm", 2.0 * np.arange(6)), ("x", "nm", 3.0 * np.arange(7)),
+                                                          ("Energy loss", "eV", loss)], beam_energy_keV=300))
+    edx = only(ripple.write(tmp_path / "b.rpl", cube, pixel_size_nm=(2.0, 3.0), channel_keV=0.01, first_channel_keV=-0.2))
+    np.testing.assert_allclose(eels["energy_loss"], loss)
+    assert step(edx, "xray_energy") == (pytest.approx(0.01), "keV")
+    for ds, energy in ((eels, "energy_loss"), (edx, "xray_energy")):
+        (values,) = [v for v in ds.data_vars.values() if energy in v.dims]
+        np.testing.assert_array_equal(values.transpose("y", "x", energy), cube)
+
+
+def test_the_projects_readers_find_every_xps_region_at_its_binding_energy(tmp_path, rng):
+    counts = rng.poisson(500, 301)
+    blocks = [vamas.Block("C 1s", "C", "1s", 1486.68 - 300, 0.05, counts, dwell_s=0.1),
+              vamas.Block("F 1s", "F", "1s", 1486.68 - 700, 0.05, counts, dwell_s=0.1)]
+    found = read_acquisitions(vamas.write(tmp_path / "a.vms", blocks, sample="A1"))
+    assert [ds.attrs["technique"] for ds in found] == ["xps", "xps"]
+    first = found[0]["binding_energy"].values
+    assert (first.max(), first.min()) == (pytest.approx(300), pytest.approx(285))
+
+
+def test_the_projects_readers_find_cycling_and_impedance_with_the_area_of_the_electrode(tmp_path):
+    n = 400
+    half = np.repeat(np.arange(4), 100)
+    current = np.where(half % 2 == 0, -1.0, 1.0)
+    run = only(mpr.write(tmp_path / "a.mpr", time_s=np.arange(n) * 10.0, potential_V=np.zeros(n), current_mA=current,
+                         charge_mAh=np.cumsum(current) / 360, half_cycle=half, cycle=half // 2, acquired=ACQUIRED,
+                         electrode_area_cm2=1.27))
+    np.testing.assert_array_equal(run["current"], current)
+    np.testing.assert_allclose(run["charge"], np.cumsum(current) / 360)
+    assert run.attrs["conditions"]["electrode_area_cm2"] == pytest.approx(1.27)
+    frequency = np.logspace(5, -1, 31)
+    impedance = 5 + 20 / (1 + (2j * np.pi * frequency * 2e-4) ** 0.9)
+    common = {"frequency_Hz": frequency, "impedance_ohm": impedance, "time_s": np.arange(31.0), "acquired": ACQUIRED}
+    for spectrum in (only(mpr.write_impedance(tmp_path / "b.mpr", **common)), only(dta.write(tmp_path / "c.DTA", **common))):
+        assert spectrum.attrs["technique"] == "eis"
+        ordered = spectrum.sortby("frequency")
+        np.testing.assert_allclose(ordered["impedance_imaginary"], impedance.imag[::-1], rtol=1e-5)

@@ -1,10 +1,14 @@
 """MRC2014: images, movies and tilt series, as electron microscopes write them.
 
 Source: Cheng et al., J. Struct. Biol. 192, 146 (2015), doi 10.1016/j.jsb.2015.04.002 (header layout; not opened here,
-checked by reading back with mrcfile).
+checked by reading back with mrcfile). The optional record of the microscope is FEI's extended header of kind FEI1, in the
+layout that mrcfile states.
 """
 
+import struct
 from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +29,32 @@ HEADER = np.dtype([
 ])
 
 
+FEI_BYTES, FEI_VERSION = 768, 0
+OLE_EPOCH = datetime(1899, 12, 30)
+
+
+@dataclass(frozen=True)
+class Microscope:
+    """What the microscope knew of an image; zero or None for what it did not.
+
+    scanning : STEM, not TEM; dwell_time_s and convergence_mrad belong to it, exposure_s and defocus_nm to TEM
+    """
+
+    beam_energy_keV: float
+    scanning: bool = False
+    dose_e_per_A2: float = 0.0
+    defocus_nm: float = 0.0
+    exposure_s: float = 0.0
+    dwell_time_s: float = 0.0
+    convergence_mrad: float = 0.0
+    magnification: float = 0.0
+    tilt_deg: float = 0.0
+    detector: str = ""
+    acquired: datetime | None = None
+
+
 def write(path: str | Path, image: npt.NDArray[Any], *, pixel_size_nm: tuple[float, float] | None,
-          z_step_nm: float | None = None, labels: Sequence[str] = ()) -> Path:
+          z_step_nm: float | None = None, labels: Sequence[str] = (), microscope: Microscope | None = None) -> Path:
     """Write an image (y, x) or a stack of images (frame, y, x).
 
     Parameters
@@ -39,6 +67,8 @@ def write(path: str | Path, image: npt.NDArray[Any], *, pixel_size_nm: tuple[flo
         Distance of slices of a volume; with it the file is a volume (space group 1), without it an image stack.
     labels
         Up to nine lines of 80 characters: voltage, dose, defocus; the tenth says that the file is synthetic.
+    microscope
+        With it the file carries an FEI1 extended header, one record per image.
 
     Raises
     ------
@@ -68,11 +98,34 @@ def write(path: str | Path, image: npt.NDArray[Any], *, pixel_size_nm: tuple[flo
     header["n_labels"] = len(lines)
     for i, line in enumerate(lines):
         header["labels"][i] = line.encode("ascii", "replace")[:80].ljust(80)
+    records = b""
+    if microscope is not None:
+        records = _fei_record(microscope, pixel_size_nm) * stack.shape[0]
+        header["extended_bytes"], header["extended_kind"] = len(records), b"FEI1"
     path = Path(path)
     with path.open("wb") as file:
-        file.write(header.tobytes())
+        file.write(header.tobytes() + records)
         np.ascontiguousarray(stack).tofile(file)
     return path
+
+
+def _fei_record(microscope: Microscope, pixel_size_nm: tuple[float, float] | None) -> bytes:
+    """One FEI1 record: metres, volts, seconds, radians; dose in electrons per m²; zero where nothing is known."""
+    record = bytearray(FEI_BYTES)
+    struct.pack_into("<2iI", record, 0, FEI_BYTES, FEI_VERSION, 0xFFFFFFFF)
+    if microscope.acquired is not None:
+        struct.pack_into("<d", record, 12, (microscope.acquired - OLE_EPOCH).total_seconds() / 86400)
+    pixel_y_nm, pixel_x_nm = pixel_size_nm or (0.0, 0.0)
+    for at, value in ((84, 1e3 * microscope.beam_energy_keV), (92, 1e20 * microscope.dose_e_per_A2), (100, microscope.tilt_deg),
+                      (156, 1e-9 * pixel_x_nm), (164, 1e-9 * pixel_y_nm), (220, 1e-9 * microscope.defocus_nm),
+                      (236, 1e-9 * microscope.defocus_nm), (289, microscope.magnification),
+                      (329, 1e-3 * microscope.convergence_mrad), (419, microscope.exposure_s), (571, microscope.dwell_time_s)):
+        struct.pack_into("<d", record, at, value)
+    # instrument 1 TEM, 2 STEM; projection 2 imaging
+    struct.pack_into("<2i", record, 244, 2 if microscope.scanning else 1, 2)
+    for at, text in ((20, "virtual"), (519 if microscope.scanning else 435, microscope.detector)):
+        struct.pack_into("<16s", record, at, text.encode("ascii", "replace")[:16])
+    return bytes(record)
 
 
 def write_tilt_series(path: str | Path, images: npt.NDArray[Any], *, tilt_deg: npt.NDArray[np.float64],
