@@ -44,5 +44,5 @@ def protocol_of(sample: str, electrolyte: Electrolyte, seed: int) -> Protocol:
     rng = stream(seed, sample, "protocol", "cell")
     temperature = float(rng.choice([273.15, 293.15, 293.15, 293.15, 313.15, 333.15]))
     density = float(rng.choice([0.5, 1.0, 1.0, 2.0]))
-    cycles = int(rng.choice([1, 2, 3] if electrolyte.instability > 0.5 else [1, 5, 10]))
+    cycles = int(rng.choice([1, 1, 2, 3] if electrolyte.instability > 0.5 else [1, 5, 10]))
     return Protocol(temperature, density, 1.0, cycles, rest_h=1.0, area_cm2=float(np.pi * 0.6 ** 2))

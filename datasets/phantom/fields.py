@@ -97,7 +97,7 @@ def grow(state: State) -> Deposit:
 
     within = spread * np.sqrt(FIELD_SHARE)
     sigma = float(np.sqrt(np.log(1 + within ** 2)))
-    correlation = max(CORRELATION_NM, 0.5 * mean)
+    correlation = max(CORRELATION_NM, 0.35 * mean)
     total = mean * np.exp(sigma * draw("thickness", correlation) - sigma ** 2 / 2)
     share = np.clip(state.inner_share + 0.06 * draw("inner share", correlation), 0.02, 0.95)
     metal = state.roughness_nm * draw("roughness", ROUGHNESS_CORRELATION_NM)

@@ -58,7 +58,7 @@ def expected_intensity(deposit: Deposit, projection: Projection, metal: str, pla
     lam, sigma = wavelength_nm(lens.beam_keV), interaction_rad_per_V_nm(lens.beam_keV)
     fringes = np.zeros(view.shape)
     table = lattice(metal, strain)
-    turn = _filament_orientation(deposit.spin)
+    turn = filament_orientation(deposit.spin)
     limited = np.minimum(thick["metal"], 25.0)
     for g, amplitude in zip(turn.apply(table.reflections), table.amplitudes, strict=True):
         g2 = float(g[:2] @ g[:2])
@@ -109,6 +109,14 @@ def movie(expected: Array, dose_e_per_A2: float, pixel_nm: float, rng: np.random
     return np.stack(stack), path
 
 
+def filament_orientation(spin: float) -> Rotation:
+    """Lattice of the metal: <111> along the filament's axis, then turned by `spin`; zero has [1-10] along the beam."""
+    axis = np.array([1.0, 1.0, 1.0]) / np.sqrt(3)
+    beam = np.array([1.0, -1.0, 0.0]) / np.sqrt(2)
+    onto = Rotation.from_matrix(np.stack([axis, np.cross(beam, axis), beam]))
+    return Rotation.from_rotvec([spin, 0.0, 0.0]) * onto
+
+
 def _coarse_thickness(projection: Projection, u: Array, v: Array, pixel_nm: float) -> dict[str, Array]:
     few = (slice(COARSE // 2, None, COARSE), slice(COARSE // 2, None, COARSE))
     seen = projection.at(u[few], v[few], pixel_nm * COARSE).volumes
@@ -118,14 +126,6 @@ def _coarse_thickness(projection: Projection, u: Array, v: Array, pixel_nm: floa
         return np.asarray(wide[:u.shape[0], :u.shape[1]], dtype=np.float64)
 
     return {"metal": fine(seen["metal"]), "shell": fine(seen["inner"] + seen["outer"])}
-
-
-def _filament_orientation(spin: float) -> Rotation:
-    """Lattice of the metal: <111> along the filament's axis, then turned by `spin`; zero has [1-10] along the beam."""
-    axis = np.array([1.0, 1.0, 1.0]) / np.sqrt(3)
-    beam = np.array([1.0, -1.0, 0.0]) / np.sqrt(2)
-    onto = Rotation.from_matrix(np.stack([axis, np.cross(beam, axis), beam]))
-    return Rotation.from_rotvec([spin, 0.0, 0.0]) * onto
 
 
 def _amorphous(view: View, lens: Lens, rng: np.random.Generator) -> Array:

@@ -1,4 +1,4 @@
-"""Electron microscopy of a specimen: HAADF, EDX, EELS and HRTEM, each into a file of a format drawn at random."""
+"""Electron microscopy of a specimen: HAADF, EDX, EELS, HRTEM and SAED, each into a file of a format drawn at random."""
 
 from pathlib import Path
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from datasets.phantom import edx, eels, haadf, hrtem
+from datasets.phantom import edx, eels, haadf, hrtem, saed
 from datasets.phantom.electrons import dose_e_per_A2, electrons_per_pixel
 from datasets.phantom.geometry import HRTEM, SPECTRUM_IMAGE, STEM, View, field_centre, look_at
 from datasets.phantom.recording import Calibration, Recording, beam_energy, calibration, frame_entry, noted_dose
@@ -113,8 +113,7 @@ def record_hrtem(specimen: Specimen, folder: Path) -> list[Recording]:
                    specimen.draw("hrtem", "geometry"))
     dose = float(rng.choice([20.0, 50.0, 100.0, 300.0, 1000.0]))
     lens = hrtem.Lens(BEAM_KEV, float(rng.normal(-12, 5)))
-    # the reference cell is nobody's specimen: strained by a tenth of a percent, once per study
-    strain = float(stream(state.seed, "study", "lattice strain").normal(0, 1e-3))
+    strain = study_strain(state.seed)
     expected, reflections = hrtem.expected_intensity(deposit, specimen.projection, state.metal, specimen.placement, view, lens,
                                                      strain, specimen.draw("hrtem", "texture"))
     frames, drift = hrtem.movie(expected, dose, view.pixel_nm, specimen.draw("hrtem", "counts"))
@@ -133,6 +132,39 @@ def record_hrtem(specimen: Specimen, folder: Path) -> list[Recording]:
     return [Recording(name, "tem_image", sheet, truth,
                       _nuisance(view, defocus_nm=lens.defocus_nm, drift_nm=drift.tolist()),
                       frame_entry(view, scale.scale, scale.units), (*scale.faults, *energy.faults, *no_dose))]
+
+
+def record_saed(specimen: Specimen, folder: Path) -> list[Recording]:
+    """A diffraction pattern of an aperture on the filament; it has no place in the sample's plane but its centre."""
+    rng, fate = specimen.draw("saed", "settings"), specimen.draw("saed", "metadata")
+    deposit, state = specimen.deposit, specimen.state
+    geometry = specimen.draw("saed", "geometry")
+    u, aperture = deposit.tip_nm - 0.4 * deposit.field_nm, min(200.0, 0.8 * deposit.field_nm)
+    camera = saed.Camera(scale=1 + float(geometry.normal(0, 0.01)), ellipticity=float(geometry.uniform(0.003, 0.01)),
+                         angle=float(geometry.uniform(0, np.pi)),
+                         centre=(191.5 + float(geometry.normal(0, 6)), 191.5 + float(geometry.normal(0, 6))))
+    strain = study_strain(state.seed)
+    dose = float(rng.choice([1.0, 5.0, 20.0]))
+    expected = saed.expected_counts(deposit, state.metal, 1.2 * deposit.radius_nm, u, aperture, camera,
+                                    dose * np.pi / 4 * (10 * aperture) ** 2, strain, BEAM_KEV, specimen.draw("saed", "grains"))
+    pattern = saed.counts(expected, specimen.draw("saed", "counts"))
+    energy = beam_energy(BEAM_KEV, fate)
+    noted, no_dose = noted_dose(dose, fate)
+    k = camera.pixel_per_nm * (np.arange(camera.pixels, dtype=np.float64) - camera.pixels // 2)
+    name = "saed.emd"
+    ncem_emd.write(folder / name, pattern, [("ky", "1/nm", k), ("kx", "1/nm", k)], name="saed",
+                   beam_energy_keV=energy.stated_keV, sample=state.sample)
+    truth = {"phases": {name: share for name, share in state.outer.items() if not name.startswith("organic")},
+             "metal": state.metal, "lattice_strain": strain, "centre_px": list(camera.centre), "scale": camera.scale,
+             "ellipticity": camera.ellipticity, "ellipse_angle_rad": camera.angle}
+    sheet = {"technique": "saed",
+             "conditions": {"temperature_K": CRYO_K, "order": 0, **energy.sheet, **noted}}
+    return [Recording(name, "saed", sheet, truth, {"aperture_nm": aperture}, faults=(*energy.faults, *no_dose))]
+
+
+def study_strain(seed: int) -> float:
+    """By how much the cells of this study differ from the reference: nobody's specimen is the table's, to 0.1 %."""
+    return float(stream(seed, "study", "lattice strain").normal(0, 1e-3))
 
 
 def _near(specimen: Specimen, along: float, spread: float, rng: np.random.Generator) -> tuple[float, float]:

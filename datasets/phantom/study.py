@@ -20,7 +20,7 @@ from threadpoolctl import threadpool_limits
 from datasets.errors import StudyError
 from datasets.phantom.electrolytes import electrolyte_of, protocol_of
 from datasets.phantom.record_cells import record_cycling, record_impedance, record_xps
-from datasets.phantom.record_electrons import record_edx, record_eels, record_haadf, record_hrtem
+from datasets.phantom.record_electrons import record_edx, record_eels, record_haadf, record_hrtem, record_saed
 from datasets.phantom.recording import Recorder, Recording
 from datasets.phantom.specimen import make_specimen
 from datasets.phantom.state import State, latent_state
@@ -32,6 +32,7 @@ RECORDERS: tuple[Recorder, ...] = (
     Recorder("edx", 0.85, record_edx),
     Recorder("eels", 0.75, record_eels),
     Recorder("hrtem", 0.5, record_hrtem),
+    Recorder("saed", 0.3, record_saed),
     Recorder("xps", 0.85, record_xps),
     Recorder("eis", 0.8, record_impedance),
     Recorder("cycling", 0.97, record_cycling),
