@@ -103,6 +103,8 @@ class Lines:
         except UnicodeDecodeError:
             text = raw.decode("latin-1")
         self.lines = [line.rstrip("\r\0") for line in text.split("\n" if "\n" in text else "\r")]
+        while self.lines and not self.lines[-1]:
+            self.lines.pop()
         self.position = next((i for i, line in enumerate(self.lines) if line.strip()), 0)
 
     @property

@@ -107,7 +107,7 @@ def _stacking(head: Header, group: Sequence[Block]) -> tuple[tuple[Axis, ...], l
     if head.mode in WITH_COORDINATES:
         places = [(b.items.get("y_coordinate"), b.items.get("x_coordinate")) for b in group]
         if len(set(places)) == len(places) and not any(v is None for place in places for v in place):
-            return _places(group, places)
+            return _places(head, group, places)
     varying = [i for i in range(len(head.variables)) if len({b.variables[i] for b in group}) > 1]
     values = [tuple(b.variables[i] for i in varying) for b in group]
     if not varying or len(set(values)) < len(values) or any(v is None for value in values for v in value):
@@ -126,13 +126,21 @@ def _stacking(head: Header, group: Sequence[Block]) -> tuple[tuple[Axis, ...], l
     return (axis,), list(range(len(group)))
 
 
-def _places(group: Sequence[Block], places: Sequence[tuple[Any, Any]]) -> tuple[tuple[Axis, ...], list[int]]:
+def _places(head: Header, group: Sequence[Block], places: Sequence[tuple[Any, Any]]) -> tuple[tuple[Axis, ...], list[int]]:
+    """Coordinates are ordinal numbers from 1 in an array of which the header gives the size, the block the width in um."""
     rows, columns = sorted({y for y, _ in places}), sorted({x for _, x in places})
     if len(rows) * len(columns) == len(places):
         order = [places.index((y, x)) for y in rows for x in columns]
-        return (Axis("y", np.array(rows, dtype=np.float64)), Axis("x", np.array(columns, dtype=np.float64))), order
+        _, across, down = head.positions or (0, 0, 0)
+        return (_ordinals("y", rows, group[0].items.get("field_of_view_y"), down),
+                _ordinals("x", columns, group[0].items.get("field_of_view_x"), across)), order
     also = {"y_coordinate": (np.array([y for y, _ in places]), "1"), "x_coordinate": (np.array([x for _, x in places]), "1")}
     return (Axis("position", np.arange(len(group), dtype=np.float64), "1", also),), list(range(len(group)))
+
+
+def _ordinals(name: str, numbers: Sequence[float], field_of_view: float | None, size: int) -> Axis:
+    values = np.array(numbers, dtype=np.float64)
+    return Axis(name, (values - 1) * field_of_view / size, "um") if field_of_view and size > 0 else Axis(name, values)
 
 
 def _signal(path: Path, head: Header, group: Sequence[Block], leading: tuple[Axis, ...]) -> Signal:
