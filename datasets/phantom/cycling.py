@@ -24,7 +24,7 @@ OFFSET_OF_RANGE, GAIN = 2e-4, 5e-4
 """Limits of error of the current: part of the full range, and part of the reading (usual specification of a cycler)."""
 CE_SCATTER = 0.02
 """Standard deviation from cycle to cycle of log10 of the loss."""
-SHORT_SHARE, COARSE_SHARE, COARSE_S = 0.05, 0.2, 10.0
+SHORT_SHARE, COARSE_SHARE, COARSE_S = 0.05, 0.2, 5.0
 """Share of cells with a soft short; share of files that save at a regular interval only, never the end of a step."""
 RESERVOIR_MULTIPLE, ANODE_FREE_MULTIPLE = 5.0, 3.0
 """Reservoir plated, and capacity of an anode-free cell, as multiples of the state's areal capacity."""
@@ -39,8 +39,8 @@ class CyclingRun:
     plating_electrode : "negative" where metal is plated by negative current (the working electrode is copper), "positive"
         where the working electrode is the cathode of a full cell
     current_range_mA : full scale of the range the current was measured in
-    truth : `ce_per_cycle`, `ce_mean` (arithmetic mean over the cycles; for a reservoir charge stripped by charge plated,
-        which is what that protocol can give), `plated_mAh` and `stripped_mAh` as they flowed, `shorted_cycles`
+    truth : `ce_per_cycle`, `ce_mean` (charge that could be stripped by charge plated over the whole run, so cycles count by
+        their charge), `plated_mAh` and `stripped_mAh` as they flowed, `shorted_cycles`
     """
 
     protocol: Protocol
@@ -130,8 +130,7 @@ def cycling(state: State, rng: np.random.Generator, *, protocol: Protocol = "per
     stripped = [-s.charge_mAh for s in steps if s.charge_mAh < 0]
     # a short feeds the stripping step from the other electrode: the metal's own efficiency does not change
     ce = ce[:len(plated)]
-    mean = np.sum(stripped) / np.sum(plated) if protocol == "reservoir" else np.mean(ce)
-    truth = {"protocol": protocol, "ce_per_cycle": ce.tolist(), "ce_mean": float(mean),
+    truth = {"protocol": protocol, "ce_per_cycle": ce.tolist(), "ce_mean": float(np.average(ce, weights=plated)),
              "plated_mAh": [float(v) for v in plated], "stripped_mAh": [float(v) for v in stripped],
              "shorted_cycles": [int(v) for v in shorted], "resistance_ohm": resistance}
     nuisance = {"offset_mA": float(offset_mA), "gain": float(gain), "clock_drift": clock, "current_range_mA": current_range,
