@@ -13,7 +13,7 @@ CONFINED = {
     "numcodecs": {"datasets/encoding.py"},
     "sqlite3": {"datasets/catalogue.py"},
     "SimpleITK": {"registration/itk.py"},
-    "rsciio": {"datasets/formats/rosetta.py", "datasets/phantom/writers"},
+    "rsciio": {"datasets/formats/rosetta", "datasets/phantom/writers"},
     "pint": {"datasets/units.py"},
     "galvani": {"datasets/formats/biologic.py"},
     "fastnda": {"datasets/formats/neware.py"},

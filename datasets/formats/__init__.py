@@ -36,7 +36,7 @@ def format_of(path: str | Path) -> Format:
         return claims[0]
     if claims:
         raise UnknownFormat(path, f"is claimed by {' and '.join(f.name for f in claims)}", todo="please report this file")
-    known = ", ".join(sorted(s for f in FORMATS for s in f.suffixes))
+    known = ", ".join(sorted({s for f in FORMATS for s in f.suffixes}))
     what = "is empty" if not head else f"no reader recognises the content ({_shown(head)})"
     raise UnknownFormat(path, what, todo=f"supported files end in {known}")
 
@@ -73,7 +73,14 @@ def _head(path: Path) -> bytes:
         raise UnknownFormat(path, f"cannot be opened: {error.strerror}", where=str(path)) from error
 
 
+CONTAINERS = ((b"\x89HDF\r\n\x1a\n", "HDF5"), (b"PK\x03\x04", "zip"), (b"BZh", "bzip2"), (b"\x1f\x8b", "gzip"))
+"""First bytes of containers that many formats use."""
+
+
 def _shown(head: bytes) -> str:
+    container = next((name for magic, name in CONTAINERS if head.startswith(magic)), "")
+    if container:
+        return f"a {container} file that is damaged or laid out in an unknown way"
     return "starts with " + " ".join(f"{byte:02x}" for byte in head[:8])
 
 

@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from functools import partial
 from math import prod
 from pathlib import Path
+from traceback import clear_frames
 from typing import Any
 
 import dask.array
@@ -24,7 +25,6 @@ from dask.delayed import delayed
 from rsciio import (
     __version__,
     blockfile,
-    bruker,
     digitalmicrograph,
     emd,
     hspy,
@@ -44,6 +44,7 @@ from rsciio.tiff._api import _read_tiff  # the public reader leaves the file ope
 from datasets.errors import UnreadableFile
 from datasets.formats import rosetta_sniff as sniff
 from datasets.formats.mrc_header import MrcHeader, companions, read_header
+from datasets.formats.rosetta_bcf import read_bcf
 from datasets.formats.rosetta_metadata import conditions_of, kind_of
 from datasets.formats.signal import Axis, Field, Format, Signal, no_companions
 from datasets.provenance import jsonable
@@ -76,9 +77,14 @@ def read(name: str, reader: Reader, path: Path) -> tuple[Signal, ...]:
     """
     lazy = path.stat().st_size > LAZY_ABOVE_BYTES
     with _heard() as said:
-        found = reader(path, lazy)
+        try:
+            found = reader(path, lazy)
+        except Exception as error:
+            clear_frames(error.__traceback__)  # closes the files that the reader left open
+            raise
     if not found:
-        raise UnreadableFile(path, f"the {name} reader of RosettaSciIO found no signal in it")
+        raise UnreadableFile(path, f"the {name} reader of RosettaSciIO found no signal in it",
+                             todo="the file may be truncated or damaged")
     return tuple(_signal(name, path, one, tuple(said)) for one in found)
 
 
@@ -163,27 +169,42 @@ def _intensity_unit(kind: str, dtype: np.dtype[Any], metadata: Mapping[str, Any]
 
 @contextmanager
 def _heard() -> Iterator[list[str]]:
-    """Collect what RosettaSciIO logs and warns of instead of letting it print; only what concerns the data is kept."""
+    """Collect what RosettaSciIO and tifffile log and warn of instead of letting it print; what concerns the data is kept."""
     said: list[str] = []
-    logger = logging.getLogger("rsciio")
-    handlers, propagate = logger.handlers[:], logger.propagate
-    logger.handlers, logger.propagate = [_Listener(said)], False
+    listener = _Listener()
+    loggers = [logging.getLogger(name) for name in ("rsciio", "tifffile")]
+    before = [(logger.handlers[:], logger.propagate) for logger in loggers]
+    for logger in loggers:
+        logger.handlers, logger.propagate = [listener], False
     try:
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             yield said
+        said += listener.summary()
         said += [" ".join(str(w.message).split()) for w in caught if issubclass(w.category, UserWarning)]
     finally:
-        logger.handlers, logger.propagate = handlers, propagate
+        for logger, (handlers, propagate) in zip(loggers, before, strict=True):
+            logger.handlers, logger.propagate = handlers, propagate
 
 
 class _Listener(logging.Handler):
-    def __init__(self, said: list[str]) -> None:
+    """Keeps the first messages; a damaged TIFF has thousands."""
+
+    KEPT = 3
+
+    def __init__(self) -> None:
         super().__init__(logging.WARNING)
-        self.said = said
+        self.messages: list[str] = []
+        self.more = 0
 
     def emit(self, record: logging.LogRecord) -> None:
-        self.said.append(" ".join(record.getMessage().split()))
+        if len(self.messages) < self.KEPT:
+            self.messages.append(" ".join(record.getMessage().split()))
+        else:
+            self.more += 1
+
+    def summary(self) -> list[str]:
+        return self.messages + ([f"and {self.more} more remarks of the reader"] if self.more else [])
 
 
 def _plain(module: Any, path: Path, lazy: bool, **options: Any) -> list[Rosetta]:
@@ -280,7 +301,9 @@ def _read_tiff_file(path: Path, lazy: bool) -> list[Rosetta]:
 
 def _tiff_array(path: Path, number: int, series: Any, shape: tuple[int, ...], lazy: bool) -> Any:
     colours = series.keyframe.photometric == tifffile.PHOTOMETRIC.RGB and series.shape[-1] <= 4
-    if lazy and not colours and len(series) > 0 and series.shape == shape:
+    if lazy and not colours and series.dataoffset is not None and series.shape == shape:
+        return da.from_array(tifffile.memmap(path, series=number, mode="r"), chunks="auto")
+    if lazy and not colours and series.shape == shape:
         page_shape = series.keyframe.shape
         leading = shape[:len(shape) - len(page_shape)]
         if int(np.prod(leading)) == len(series.pages) and shape[len(leading):] == page_shape:
@@ -460,7 +483,7 @@ ROSETTA: tuple[Format, ...] = (
     _format("nexus", ".nxs", sniff.is_nexus, partial(_plain, nexus)),
     _format("mrc", ".mrc .map .st .ali .rec", sniff.is_mrc, _read_mrc, companions),
     _format("tiff", ".tif .tiff", sniff.is_tiff, _read_tiff_file),
-    _format("bruker", ".bcf", sniff.is_bcf, partial(_plain, bruker)),
+    _format("bruker", ".bcf", sniff.is_bcf, read_bcf),
     _format("tia", ".emi .ser", _is_tia, _read_tia, sers_of_emi),
     _format("ripple", ".rpl", sniff.is_ripple, _read_ripple, raw_of_ripple),
     _format("msa", ".msa .emsa", sniff.is_msa, partial(_eager, msa)),
