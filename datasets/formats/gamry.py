@@ -47,11 +47,14 @@ def read(path: Path) -> tuple[Signal, ...]:
     UnreadableFile
         Naming the line and what is wrong there.
     """
-    lines = path.read_bytes().decode("latin-1").splitlines()
+    text = path.read_bytes().decode("latin-1")
+    lines = text.splitlines()
     settings, tables = _parse(path, lines)
     if not tables:
         raise UnreadableFile(path, "holds no table with rows", where=f"{len(lines)} lines")
     warnings: list[str] = []
+    if not text.endswith(("\n", "\r")):
+        warnings.append("the last line has no end: its last number may be cut off")
     conditions = _conditions(settings, warnings)
     found = []
     for table in sorted(tables, key=lambda t: t.name != IMPEDANCE):

@@ -1,0 +1,57 @@
+"""What records of cells promise: a counter from which efficiency follows, and impedance with its true sign."""
+
+import numpy as np
+import pytest
+
+from datasets.techniques.cycling import CYCLING
+from datasets.techniques.eis import EIS
+
+
+@pytest.fixture
+def record():
+    return CYCLING.example(np.random.default_rng(3))
+
+
+def ends(record):
+    return np.append(np.flatnonzero(np.diff(record["half_cycle"])), record.sizes["time"] - 1)
+
+
+def test_efficiency_follows_from_the_counter_at_the_ends_of_steps(record):
+    """98.5 % comes back by construction; the counter is exact, so only rounding is allowed."""
+    passed = np.diff(record["charge"].values[ends(record)], prepend=0.0)
+    np.testing.assert_allclose(-passed[1::2] / passed[0::2], 0.985, rtol=1e-9)
+
+
+def test_charge_is_signed_like_the_current(record):
+    step = np.diff(record["charge"].values)
+    assert (np.sign(step) == np.sign(record["current"].values[1:])).all()
+
+
+def test_an_integral_of_a_coarse_log_misses_what_the_counter_knows(record):
+    """Dropping every second point moves the integral of a half cycle by a logging interval, and the counter not at all."""
+    last = ends(record)
+    kept = np.unique(np.append(np.arange(0, record.sizes["time"], 7), last))
+    coarse = record.isel(time=kept)
+    counter = np.diff(coarse["charge"].values[ends(coarse)], prepend=0.0)
+    full = np.diff(record["charge"].values[last], prepend=0.0)
+    np.testing.assert_allclose(counter, full, rtol=1e-12)
+
+
+def test_time_and_half_cycles_only_go_forward(record):
+    assert (np.diff(record["time"]) > 0).all()
+    assert (np.diff(record["half_cycle"]) >= 0).all()
+
+
+def test_plating_is_below_and_stripping_above_the_potential_of_the_metal(record):
+    plating = record["current"] < 0
+    assert float(record["potential"].where(plating).max()) < 0
+    assert float(record["potential"].where(~plating).min()) > 0
+
+
+def test_the_impedance_of_two_arcs_runs_from_the_sum_of_resistances_to_the_electrolyte():
+    """Within 3 sigma of the 0.5 % noise, and of the tails of depressed arcs at the ends of the range."""
+    ds = EIS.example(np.random.default_rng(1))
+    assert float(ds["impedance_real"][-1]) == pytest.approx(75.0, rel=0.03)
+    assert 5.0 < float(ds["impedance_real"][0]) < 11.0
+    assert float(ds["impedance_imaginary"].min()) < -15
+    assert float(ds["impedance_imaginary"].mean()) < 0
