@@ -82,6 +82,9 @@ def read(name: str, reader: Reader, path: Path) -> tuple[Signal, ...]:
         except Exception as error:
             clear_frames(error.__traceback__)  # closes the files that the reader left open
             raise
+    if any("invalid page offset" in remark for remark in said):
+        raise UnreadableFile(path, "is truncated: its list of images leads past the end of the file",
+                             todo="copy it again from the microscope")
     if not found:
         raise UnreadableFile(path, f"the {name} reader of RosettaSciIO found no signal in it",
                              todo="the file may be truncated or damaged")
@@ -425,9 +428,31 @@ def _read_jeol(path: Path, lazy: bool) -> list[Rosetta]:
 
 
 def _read_mib(path: Path, lazy: bool) -> list[Rosetta]:
-    found = _plain(quantumdetector, path, lazy)
+    """Merlin; an acquisition that was stopped early is read as far as it went, which RosettaSciIO does without saying so."""
+    one, = _plain(quantumdetector, path, lazy)
+    about = one["original_metadata"]
+    frame = about["mib_properties"]
+    frame.pop("path", None)
+    rows, columns = frame["merlin_size"]
+    bits = int("".join(filter(str.isdigit, str(frame["dtype"]))) or 8)
+    record = int(frame["head_size"]) + rows * columns * bits // 8
+    if not frame["raw"] and frame["file_size"] % record:
+        raise UnreadableFile(path, f"is truncated within frame {frame['file_size'] // record + 1}",
+                             todo="copy it again from the detector's computer")
+    planned = str(about.get("hdr_file", {}).get("Frames in Acquisition (Number)", ""))
+    frames = prod(one["data"].shape[:-2])
+    if planned.isdigit() and int(planned) > frames:
+        one["warnings"] = [f"{frames} of the {planned} planned frames are read: the acquisition was stopped or is incomplete"]
+    return [one]
+
+
+def _read_msa(path: Path, lazy: bool) -> list[Rosetta]:
+    """EMSA/MAS; RosettaSciIO does not count the points that it finds."""
+    found = _eager(msa, path, lazy)
     for one in found:
-        one["original_metadata"].get("mib_properties", {}).pop("path", None)
+        points, stated = one["data"].size, one["original_metadata"].get("NPOINTS", 0)
+        if not points or points < stated:
+            raise UnreadableFile(path, f"is truncated: it has {points} points, its header promises {stated:g}")
     return found
 
 
@@ -486,7 +511,7 @@ ROSETTA: tuple[Format, ...] = (
     _format("bruker", ".bcf", sniff.is_bcf, read_bcf),
     _format("tia", ".emi .ser", _is_tia, _read_tia, sers_of_emi),
     _format("ripple", ".rpl", sniff.is_ripple, _read_ripple, raw_of_ripple),
-    _format("msa", ".msa .emsa", sniff.is_msa, partial(_eager, msa)),
+    _format("msa", ".msa .emsa", sniff.is_msa, _read_msa),
     _format("jeol", ".img .map .eds", sniff.is_jeol, _read_jeol),
     _format("phenom", ".elid", sniff.is_elid, _read_elid),
     _format("blockfile", ".blo", sniff.is_blockfile, _read_blockfile),

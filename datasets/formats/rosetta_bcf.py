@@ -22,6 +22,8 @@ from datasets.errors import UnreadableFile
 da: Any = dask.array
 """Dask's functions are not typed."""
 
+CONTAINER_HEAD = 0x118
+"""Bytes before the first block of the container."""
 FIRST_LINE = 0x1A0
 """Where the first line begins in a stream of spectra."""
 PIXEL = struct.Struct("<IHHIHHHI")
@@ -36,6 +38,10 @@ WALKED_PIXELS = 20_000
 def read_bcf(path: Path, lazy: bool) -> list[dict[str, Any]]:
     """All images and all spectrum images of a file, as RosettaSciIO describes them."""
     reader = _CheckedReader(str(path))
+    promised, found = reader.sfs_n_of_chunks * reader.chunksize + CONTAINER_HEAD, path.stat().st_size
+    if found < promised:
+        raise UnreadableFile(path, f"is truncated: the file has {found} bytes, its header promises {promised}",
+                             todo="copy it again from the microscope")
     maps: list[dict[str, Any]] = bruker.bcf_hyperspectra(reader, index="all", downsample=1, lazy=lazy)
     images: list[dict[str, Any]] = bruker.bcf_images(reader)
     return images + maps
