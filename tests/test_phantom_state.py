@@ -61,7 +61,8 @@ def test_the_losses_of_charge_add_up_to_what_the_efficiency_lacks():
             state = state_of(number, 24, seed)
             assert abs(1 - state.ce - sum(state.losses.values())) < 1e-12
             assert all(loss >= 0 for loss in state.losses.values())
-            assert min(state.ce_per_cycle) > 0.3 and max(state.ce_per_cycle) < 1
+            assert min(state.ce_per_cycle) > 0.3
+            assert max(state.ce_per_cycle) < 1
 
 
 def test_the_first_cycle_loses_most_because_it_builds_the_film():

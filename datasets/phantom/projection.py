@@ -66,23 +66,31 @@ def project(deposit: Deposit, state: State) -> Projection:
     # crystallites cannot displace more matrix than there is
     squeeze = np.minimum(1.0, 0.95 * shell / np.maximum(placed, 1e-6)).astype(np.float32)
     crystals = {name: chord * squeeze for name, chord in crystals.items()}
-    left = 1 - placed * squeeze / np.maximum(shell, 1e-6)
+    placed *= squeeze
     solids = {state.metal: volumes["metal"], **crystals}
-    for layer, phases in (("inner", state.inner), ("outer", state.outer)):
-        for name, share in matrix_solid(phases, state.porosity).items():
-            thickness = (share * left * volumes[layer]).astype(np.float32)
+    for layer, phases, part in (("inner", state.inner, 1 - outer_part(state)), ("outer", state.outer, outer_part(state))):
+        crystalline = part * float(placed.sum(dtype=np.float64)) / float(volumes[layer].sum(dtype=np.float64))
+        matrix = np.maximum(volumes[layer] - np.float32(part) * placed, 0)
+        for name, share in matrix_solid(phases, state.porosity, crystalline).items():
+            thickness = (share * matrix).astype(np.float32)
             solids[name] = solids[name] + thickness if name in solids else thickness
     return _bent(Projection((0.0, float(v[0])), step, volumes, solids), deposit, u)
 
 
-def matrix_solid(phases: Mapping[str, float], porosity: float) -> dict[str, float]:
+def outer_part(state: State) -> float:
+    """Share of the crystallites' volume that lies in the outer layer, as their depths are drawn."""
+    return 1 - float(state.inner_share ** (1 + 2 * state.layered))
+
+
+def matrix_solid(phases: Mapping[str, float], porosity: float, crystalline: float) -> dict[str, float]:
     """Volume of each phase per volume of matrix, that is, of the layer without its crystallites.
 
-    Crystallites take 0.55 of the inorganic solid; pores and the rest, amorphous or organic, make the matrix.
+    What of the inorganic solid the crystallites (share `crystalline` of the layer) do not hold is amorphous, so that
+    the layer as a whole has the composition of the state.
     """
     inorganic = sum(share for name, share in phases.items() if not name.startswith("organic"))
-    matrix = 1 - 0.55 * inorganic * (1 - porosity)
-    return {name: share * (1 - porosity) * (1.0 if name.startswith("organic") else 0.45) / matrix
+    amorphous = max(0.0, 1 - crystalline / max(inorganic * (1 - porosity), 1e-9))
+    return {name: share * (1 - porosity) * (1.0 if name.startswith("organic") else amorphous) / (1 - crystalline)
             for name, share in phases.items() if share > 0}
 
 
