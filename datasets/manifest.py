@@ -49,7 +49,7 @@ class Version:
 
 @dataclass(frozen=True)
 class Reference:
-    """Published versions of a unit, oldest first: name and sha256 of the manifest."""
+    """Published versions of a unit, oldest first: name and sha256 of the manifest; on disk with a checksum of its own."""
 
     unit: str
     versions: tuple[tuple[str, str], ...] = ()
@@ -63,7 +63,8 @@ class Reference:
         return tuple(name for name, _ in self.versions)
 
     def to_bytes(self) -> bytes:
-        return canonical_json({"unit": self.unit, "versions": [list(v) for v in self.versions]})
+        body = {"unit": self.unit, "versions": [list(v) for v in self.versions]}
+        return canonical_json({**body, "sha256": digest(canonical_json(body))})
 
     @classmethod
     def from_bytes(cls, content: bytes, path: Path) -> "Reference":
