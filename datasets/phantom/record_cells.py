@@ -8,7 +8,7 @@ from datasets.phantom.cycling import cycling
 from datasets.phantom.impedance import impedance
 from datasets.phantom.recording import FAULTY, Recording
 from datasets.phantom.specimen import Specimen
-from datasets.phantom.writers import mpr, vamas
+from datasets.phantom.writers import dta, mpr, vamas
 from datasets.phantom.xps import xps
 
 STUDY_BEGAN = datetime(2026, 3, 2, 8, 0, 0)
@@ -36,14 +36,18 @@ def record_cycling(specimen: Specimen, folder: Path) -> list[Recording]:
 
 
 def record_impedance(specimen: Specimen, folder: Path) -> list[Recording]:
-    """An impedance spectrum of the plated electrode, as a BioLogic file."""
+    """An impedance spectrum of the plated electrode, as a Gamry or a BioLogic file."""
     state, rng, fate = specimen.state, specimen.draw("eis", "settings"), specimen.draw("eis", "metadata")
     run = impedance(state, specimen.draw("eis", "run"))
     acquired = STUDY_BEGAN + timedelta(hours=float(rng.uniform(0, 2000)))
     area = state.protocol.area_cm2 if fate.random() >= FAULTY / 2 else None
-    name = "eis.mpr"
-    mpr.write_impedance(folder / name, frequency_Hz=run.frequency_Hz, impedance_ohm=run.impedance_ohm, time_s=run.time_s,
-                        acquired=acquired, electrode_area_cm2=area, electrolyte=state.electrolyte.text)
+    name = str(rng.choice(["eis.DTA", "eis.mpr"]))
+    if name.endswith("DTA"):
+        dta.write(folder / name, frequency_Hz=run.frequency_Hz, impedance_ohm=run.impedance_ohm, time_s=run.time_s,
+                  acquired=acquired, electrode_area_cm2=area)
+    else:
+        mpr.write_impedance(folder / name, frequency_Hz=run.frequency_Hz, impedance_ohm=run.impedance_ohm, time_s=run.time_s,
+                            acquired=acquired, electrode_area_cm2=area, electrolyte=state.electrolyte.text)
     faults = () if area else ({"what": "electrode area", "kind": "missing", "true_cm2": state.protocol.area_cm2,
                                "sheet": "silent"},)
     return [Recording(name, "eis", {}, run.truth, run.nuisance, faults=faults)]
