@@ -85,11 +85,11 @@ def element_map(ds: xr.Dataset, element: str) -> xr.Dataset:
     """
     spectra, axis = _spectra(ds)
     if axis == "energy_loss":
-        edge = _edge(ds, element)
+        edge = edge_of(ds, element)
         result = _eels_map(spectra, edge)
         step = f"{edge.name} {edge.energy:g} eV, background {_range(edge.background)} eV, signal {_range(edge.signal)} eV"
     else:
-        line = _line(ds, element)
+        line = line_of(ds, element)
         result = _edx_map(ds, spectra, line)
         step = f"{element} {line.shell} {line.energy_keV:g} keV, fitted beside its neighbours on a straight background"
     units = spectra.attrs.get("units", "count")
@@ -107,9 +107,9 @@ def mappable(ds: xr.Dataset, elements: tuple[str, ...] | None = None) -> dict[st
     for element in elements or expected_elements(ds):
         try:
             if axis == "energy_loss":
-                _edge(ds, element)
+                edge_of(ds, element)
             else:
-                _line(ds, element)
+                line_of(ds, element)
             found[element] = ""
         except NotMapped as error:
             found[element] = str(error)
@@ -190,8 +190,14 @@ def line_width_keV(energy_keV: float) -> float:
 
 # -- EELS --------------------------------------------------------------------------------------------------------------------
 
-def _edge(ds: xr.Dataset, element: str) -> Edge:
-    """The edge of an element that can be mapped, highest onset last resort; windows cut short of the neighbours."""
+def edge_of(ds: xr.Dataset, element: str) -> Edge:
+    """The first edge of an element that can be mapped; its windows are cut short of the neighbours' onsets.
+
+    Raises
+    ------
+    NotMapped
+        With the reason for each of its edges.
+    """
     energy = ds["energy_loss"].to_numpy()
     low, high = float(energy.min()), float(energy.max())
     own = [(shell, onset) for e, shell, onset in eels_edges() if e == element]
@@ -275,7 +281,14 @@ def _has_zero_loss(energy: Floats) -> bool:
 
 # -- EDX ---------------------------------------------------------------------------------------------------------------------
 
-def _line(ds: xr.Dataset, element: str) -> Line:
+def line_of(ds: xr.Dataset, element: str) -> Line:
+    """The K line of an element, if it lies in the measured range and no line of a heavier element covers it.
+
+    Raises
+    ------
+    NotMapped
+        With the reason.
+    """
     energy = ds["xray_energy"].to_numpy()
     own = next((line for line in xray_lines() if line.element == element and line.shell == "K"), None)
     if own is None:
@@ -285,7 +298,7 @@ def _line(ds: xr.Dataset, element: str) -> Line:
     if not energy.min() < own.energy_keV - 1.5 * width or not own.energy_keV + 1.5 * width < energy.max():
         raise NotMapped(f"{element} K at {own.energy_keV:g} keV is outside the measured {energy.min():.2f} to "
                         f"{energy.max():.2f} keV")
-    present = _present(ds)
+    present = lines_present(ds)
     for other in xray_lines():
         near = abs(other.energy_keV - own.energy_keV) < 0.6 * width
         if other.element != element and near and other.element in present:
@@ -294,7 +307,7 @@ def _line(ds: xr.Dataset, element: str) -> Line:
     return own
 
 
-def _present(ds: xr.Dataset) -> frozenset[str]:
+def lines_present(ds: xr.Dataset) -> frozenset[str]:
     """Elements heavy enough to have L lines here whose K line stands out of the summed spectrum by five sigma."""
     spectrum = summed_spectrum(ds)
     energy, counts = spectrum["xray_energy"].to_numpy(), np.maximum(spectrum.to_numpy(), 0.0)
@@ -315,7 +328,8 @@ def _present(ds: xr.Dataset) -> frozenset[str]:
 
 def _edx_map(ds: xr.Dataset, spectra: xr.DataArray, line: Line) -> xr.Dataset:
     energy = spectra["xray_energy"].to_numpy().astype(np.float64)
-    chosen, weights = edx_filter(energy, summed_spectrum(ds).to_numpy(), line, frozenset(expected_elements(ds)) | _present(ds))
+    expected = frozenset(expected_elements(ds)) | lines_present(ds)
+    chosen, weights = edx_filter(energy, summed_spectrum(ds).to_numpy(), line, expected)
     net, variance = [], []
     for block in _blocks(spectra):
         rows = _rows(block, "xray_energy")[:, chosen]

@@ -1,19 +1,17 @@
 """Every descriptor the platform knows, one line each."""
 
-import xarray as xr
-
+from correlate.descriptors.composition import EDX_COMPOSITION, EELS_COMPOSITION
 from correlate.descriptors.descriptor import Descriptor, Measurement
 from correlate.descriptors.efficiency import EFFICIENCY
+from correlate.descriptors.thickness import IMAGE_THICKNESS, MAP_THICKNESS
 
 DESCRIPTORS: dict[str, Descriptor] = {d.name: d for d in (
+    IMAGE_THICKNESS,
+    MAP_THICKNESS,
+    EELS_COMPOSITION,
+    EDX_COMPOSITION,
     EFFICIENCY,
 )}
-
-
-def describe(ds: xr.Dataset) -> list[tuple[Descriptor, Measurement]]:
-    """Every measurement that the registered descriptors make of an acquisition, in the registry's order."""
-    return [(descriptor, measurement) for descriptor in DESCRIPTORS.values()
-            if ds.attrs.get("technique") in descriptor.techniques for measurement in descriptor.measure(ds)]
 
 
 def role_of(name: str) -> str:
@@ -21,4 +19,4 @@ def role_of(name: str) -> str:
     return next((d.role for d in DESCRIPTORS.values() if d.speaks_of(name)), "")
 
 
-__all__ = ["DESCRIPTORS", "Descriptor", "Measurement", "describe", "role_of"]
+__all__ = ["DESCRIPTORS", "Descriptor", "Measurement", "role_of"]
