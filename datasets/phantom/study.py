@@ -21,6 +21,7 @@ from datasets.errors import StudyError
 from datasets.phantom.electrolytes import electrolyte_of, protocol_of
 from datasets.phantom.record_cells import record_cycling, record_impedance, record_xps
 from datasets.phantom.record_electrons import record_edx, record_eels, record_haadf, record_hrtem, record_saed
+from datasets.phantom.record_spots import record_afm, record_apt, record_ftir, record_sims, record_txm
 from datasets.phantom.recording import Recorder, Recording
 from datasets.phantom.specimen import make_specimen
 from datasets.phantom.state import State, latent_state
@@ -36,6 +37,11 @@ RECORDERS: tuple[Recorder, ...] = (
     Recorder("xps", 0.85, record_xps),
     Recorder("eis", 0.8, record_impedance),
     Recorder("cycling", 0.97, record_cycling),
+    Recorder("ftir", 0.4, record_ftir),
+    Recorder("afm", 0.4, record_afm),
+    Recorder("tofsims", 0.25, record_sims),
+    Recorder("txm", 0.25, record_txm),
+    Recorder("apt", 0.15, record_apt),
 )
 """What a study is measured by: one line per technique. The order sets nothing but the order of the files."""
 HEADING = "Virtual study: every number in it is synthetic and says nothing about real materials."
