@@ -3,8 +3,11 @@
 from pathlib import Path
 
 from datasets.errors import FileError, UnknownFormat, UnreadableFile
+from datasets.formats.bdf import BDF
 from datasets.formats.biologic import BIOLOGIC
+from datasets.formats.eclab_text import ECLAB_TEXT
 from datasets.formats.gamry import GAMRY
+from datasets.formats.jcamp import JCAMP
 from datasets.formats.neware import NEWARE
 from datasets.formats.rosetta import ROSETTA
 from datasets.formats.signal import Axis, Field, Format, Signal
@@ -18,6 +21,9 @@ FORMATS: tuple[Format, ...] = (
     BIOLOGIC,
     NEWARE,
     GAMRY,
+    ECLAB_TEXT,
+    BDF,
+    JCAMP,
 )
 
 

@@ -1,0 +1,88 @@
+"""JCAMP-DX: real files, packed values against plain ones, and what FTIR makes of them."""
+
+import numpy as np
+import pytest
+
+from datasets.acquisition import read_acquisitions
+from datasets.errors import FileError
+from datasets.formats import jcamp, open_file
+
+
+def test_a_real_infrared_spectrum_has_the_axis_and_maximum_that_other_programs_find(real_data):
+    (ds,) = read_acquisitions(real_data / "spectra" / "ftir_jcamp_ethanol.jdx")
+    assert ds.attrs["technique"] == "ftir"
+    assert ds.sizes == {"wavenumber": 3570}
+    np.testing.assert_allclose(ds["wavenumber"][[0, -1]], [461.563, 3807.5])
+    np.testing.assert_allclose(np.diff(ds["wavenumber"]), 0.9375, atol=1e-4)
+    assert float(ds["transmittance"].max()) == pytest.approx(1.024)
+
+
+def test_absorbance_stands_beside_a_measured_transmittance(real_data):
+    (ds,) = read_acquisitions(real_data / "spectra" / "ftir_jcamp_ethanol.jdx")
+    np.testing.assert_allclose(10.0 ** -ds["absorbance"], ds["transmittance"])
+
+
+def test_a_difference_packed_file_has_the_extremes_and_first_value_that_it_states(real_data):
+    """The official test file; every line repeats the last value of the one before as a check."""
+    (signal,) = open_file(real_data / "spectra" / "ftir_jcamp_BRUKDIF.dx")
+    labels, values = signal.metadata, signal.main.data
+    assert values.size == int(labels["NPOINTS"]) == 16384
+    assert values[0] == pytest.approx(float(labels["FIRSTY"]))
+    assert values.max() == pytest.approx(float(labels["MAXY"]))
+    assert values.min() == pytest.approx(float(labels["MINY"]))
+
+
+HEAD = ["##TITLE=t $$ a comment", "##JCAMP-DX=4.24", "##DATA TYPE=INFRARED SPECTRUM", "##XUNITS=1/CM", "##YUNITS=ABSORBANCE",
+        "##FIRSTX=400", "##LASTX=408", "##XFACTOR=1", "##YFACTOR=0.5", "##NPOINTS=9", "##XYDATA=(X++(Y..Y))"]
+
+
+def spectrum(tmp_path, *rows, head=HEAD):
+    path = tmp_path / "a.jdx"
+    path.write_text("\n".join([*head, *rows, "##END="]) + "\n")
+    return path
+
+
+@pytest.mark.parametrize("rows", [
+    ("400 10 12 14 14 14", "405 -3 0 25 26"),
+    ("400+10+12+14+14+14", "405-3+0+25+26"),
+    ("400A0A2A4A4A4", "405c@B5B6"),
+    ("400A0A2A4U", "405c@B5B6"),
+    ("400A0KK%%", "404A4j7L", "406@B5J"),
+    ("400A0KT%T", "404A4j7L", "406@B5J"),
+])
+def test_packed_and_plain_forms_say_the_same(tmp_path, rows):
+    """10 12 14 14 14 -3 0 25 26, times YFACTOR; the last two forms begin lines with a check value."""
+    (ds,) = read_acquisitions(spectrum(tmp_path, *rows))
+    np.testing.assert_allclose(ds["absorbance"], 0.5 * np.array([10, 12, 14, 14, 14, -3, 0, 25, 26]))
+    np.testing.assert_allclose(ds["wavenumber"], np.arange(400, 409))
+
+
+@pytest.mark.parametrize(("rows", "told"), [
+    (("400 10 12",), "declares 9 points and holds 2"),
+    (("400A0KK%%", "404A5j7L", "406@B5J"), "check value"),
+    (("400A0S999999999",), "repeats"),
+    (("nonsense",), "line 12"),
+])
+def test_a_damaged_spectrum_is_refused_in_one_line(tmp_path, rows, told):
+    with pytest.raises(FileError, match=told) as error:
+        read_acquisitions(spectrum(tmp_path, *rows))
+    assert str(error.value).startswith("a.jdx: ")
+    assert "\n" not in str(error.value)
+
+
+def test_pairs_and_missing_values_are_read(tmp_path):
+    head = [*HEAD[:8], "##YFACTOR=1", "##NPOINTS=3", "##XYPOINTS=(XY..XY)"]
+    (ds,) = read_acquisitions(spectrum(tmp_path, "400,0.1; 401.5,?; 409,3.5E-1", head=head))
+    np.testing.assert_allclose(ds["wavenumber"], [400, 401.5, 409])
+    np.testing.assert_allclose(ds["absorbance"], [0.1, np.nan, 0.35])
+
+
+def test_a_falling_axis_stays_as_measured(tmp_path):
+    head = [line.replace("FIRSTX=400", "FIRSTX=408").replace("LASTX=408", "LASTX=400") for line in HEAD]
+    (ds,) = read_acquisitions(spectrum(tmp_path, "408 1 2 3 4 5 6 7 8 9", head=head))
+    assert ds["wavenumber"].values.tolist() == list(range(408, 399, -1))
+
+
+def test_the_example_is_read_back(tmp_path):
+    (ds,) = read_acquisitions(jcamp.example(tmp_path))
+    assert float(ds["wavenumber"][int(np.argmax(ds["absorbance"].data))]) == 1440.0
