@@ -305,8 +305,8 @@ def _stretch(values: Floats, depth: Floats, seen: NDArray[np.bool_], rows: NDArr
     part = part[:, ok]
     mean = np.nanmean(part, 0)
     error = np.nanstd(part, 0) / math.sqrt(max(independent / 2, 2.0))
-    floor = 0.03 * float(np.abs(mean).max())
-    return depth[ok], mean, np.hypot(error, floor)
+    patches = 0.02 * np.abs(mean) + 0.01 * float(np.abs(mean).max())
+    return depth[ok], mean, np.hypot(error, patches)
 
 
 def _blurred_chord(depth: Floats, edge: float, radius: float, blur: float) -> Floats:
