@@ -271,3 +271,16 @@ def test_an_ordinate_that_is_not_known_is_nan(tmp_path):
     lines[lines.index("2.0")] = "1E+37"
     (ds,) = read_acquisitions(written(tmp_path, lines))
     assert math.isnan(ds["intensity"].values[1])
+
+
+def test_a_number_damaged_within_a_block_is_noticed_by_the_stated_extremes(tmp_path):
+    lines = experiment([block(COUNTS)])
+    assert not read_acquisitions(written(tmp_path, lines))[0].attrs["warnings"]
+    lines[lines.index("4.0")] = "4000.0"
+    (ds,) = read_acquisitions(written(tmp_path, lines))
+    assert any("extremes" in warning for warning in ds.attrs["warnings"])
+
+
+def test_no_real_file_contradicts_its_own_extremes(real_data):
+    for path in (*(real_data / "spectra").glob("*.vms"), *(real_data / "spectra").glob("*.npl")):
+        assert not any("extremes" in warning for ds in read_acquisitions(path) for warning in ds.attrs["warnings"])

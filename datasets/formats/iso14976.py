@@ -67,6 +67,7 @@ class Block:
     columns: list[tuple[str, str]] = field(default_factory=list)
     parameters: list[tuple[str, str, float | None]] = field(default_factory=list)
     upgrade: list[str] = field(default_factory=list)
+    extremes: list[tuple[float | None, float | None]] = field(default_factory=list)
     ordinates: Floats = field(default_factory=lambda: np.empty((0, 0)))
 
     @property
@@ -333,8 +334,7 @@ def _block(lines: Lines, head: Header, first: Block | None) -> Block:
     if count == 0 or count % len(block.columns):
         raise lines.fault(f"block {block.name!r} declares {count} ordinate values for {len(block.columns)} variables",
                           lines.next_line - 1)
-    for label, _ in block.columns:
-        lines.number(f"the minimum of {label}")
-        lines.number(f"the maximum of {label}")
+    block.extremes = [(lines.number(f"the minimum of {label}"), lines.number(f"the maximum of {label}"))
+                      for label, _ in block.columns]
     block.ordinates = lines.numbers(count, "ordinate values").reshape(-1, len(block.columns))
     return block

@@ -22,6 +22,7 @@ How it is read here
 - Counts stay counts: the first ordinate is `intensity` in counts where the file says counts, or where it says counts/s and
   counts/s x dwell x scans are whole numbers (PHI MultiPak); `count_rate` stands beside it wherever dwell x scans are known.
   Where counts/s does not come back to whole numbers, `intensity` is in counts/s and Poisson statistics are not to be had.
+- The stated minimum and maximum are held against the ordinates, since nothing else in the file tells of a damaged number.
 - The analyser's work function is a condition and is not applied to anything. CasaXPS' calibrations and fits are metadata.
 - Not understood: coordinates of MAP where they are no full grid (kept as positions); future upgrade entries (kept as text).
 """
@@ -175,7 +176,19 @@ def _signal(path: Path, head: Header, group: Sequence[Block], leading: tuple[Axi
                         "and the condition photon_energy_eV")
     if axis.size < 2:
         warnings.append("one point only")
+    if contradicting := [block.name for block in group if not _extremes_agree(block, columns[0][0])]:
+        warnings.append(f"the ordinates do not reach the extremes that the file states for {', '.join(contradicting[:3])}: "
+                        "a number may be damaged")
     return Signal(_title(first), (*leading, axis), fields, path, _metadata(head, group), conditions, kind, tuple(warnings))
+
+
+def _extremes_agree(block: Block, column: int) -> bool:
+    """Whether minimum and maximum are those that the block states; CasaXPS leaves 0 and 1 there."""
+    lowest, highest = block.extremes[column]
+    values = block.ordinates[:, column]
+    if lowest is None or highest is None or (lowest, highest) in ((0.0, 1.0), (0.0, 0.0)) or np.isnan(values).any():
+        return True
+    return bool(np.allclose([lowest, highest], [values.min(), values.max()], rtol=1e-4, atol=1e-6))
 
 
 def _map_signal(path: Path, head: Header, block: Block) -> Signal:
