@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 
+from correlate.descriptors.efficiency import coulombic_efficiency
+from datasets.acquisition import read_acquisitions
 from datasets.techniques.cycling import CYCLING
 from datasets.techniques.eis import EIS
 
@@ -55,3 +57,17 @@ def test_the_impedance_of_two_arcs_runs_from_the_sum_of_resistances_to_the_elect
     assert 5.0 < float(ds["impedance_real"][0]) < 11.0
     assert float(ds["impedance_imaginary"].min()) < -15
     assert float(ds["impedance_imaginary"].mean()) < 0
+
+
+@pytest.mark.parametrize(("file", "plating", "percent"), [
+    ("yadg_bcd.issue_241.mpr", "negative", [99.771]),
+    ("yadg_gcpl.mpr", "positive", [99.998, 99.998, 99.997, 99.997, 99.998]),
+    ("navani_test.ndax", "positive", [105.465]),
+    ("fastnda_test_2.ndax", "positive", [42.808, 86.743, 91.792, 94.451, 95.909]),
+    ("fastnda_nw4-120-1-6-53.ndax", "positive", [19.075, 72.405, 69.168, 81.379, 87.03]),
+])
+def test_the_efficiencies_that_other_programs_get_from_real_files_follow_from_the_counters(real_data, file, plating, percent):
+    """The programs' figures are written out to 0.001 %; which current plates is taken as they took it."""
+    (ds,) = read_acquisitions(real_data / "echem" / file, conditions={"plating_electrode": plating})
+    found = 100 * coulombic_efficiency(ds)["ce"].values[:len(percent)]
+    np.testing.assert_allclose(found, percent, atol=2e-3)
