@@ -97,7 +97,8 @@ def grow(state: State) -> Deposit:
 
     within = spread * np.sqrt(FIELD_SHARE)
     sigma = float(np.sqrt(np.log(1 + within ** 2)))
-    correlation = max(CORRELATION_NM, 0.35 * mean)
+    # a thick film undulates on its own scale: no hairs of 15 nm on a film of 150 nm
+    correlation = max(CORRELATION_NM, 0.75 * mean)
     total = mean * np.exp(sigma * draw("thickness", correlation) - sigma ** 2 / 2)
     share = np.clip(state.inner_share + 0.06 * draw("inner share", correlation), 0.02, 0.95)
     metal = state.roughness_nm * draw("roughness", ROUGHNESS_CORRELATION_NM)
