@@ -163,7 +163,7 @@ SYNONYMS: dict[str, tuple[str, ...]] = {
 }
 """Dimension -> lower-case names that vendors give it."""
 
-LEADING_BY_UNIT = (("time", "s"), ("tilt", "deg"), ("z", "nm"), ("photon_energy", "eV"))
+LEADING_BY_UNIT = (("time", "s"), ("tilt", "deg"), ("z", "nm"), ("photon_energy", "eV"), ("frequency", "Hz"))
 PREFERRED_LEADING = ("frame", "position", "channel", "spectrum", "sputter_level", "cycle", "time", "tilt", "z", "y", "x")
 
 
@@ -253,6 +253,8 @@ def _variable(name: str, field: Field, order: list[int], dims: tuple[str, ...],
             return dims, converted(np.asarray(data), unit, wanted), {"units": wanted}
     if not unit:
         return dims, data, {"units": ARBITRARY if ARBITRARY in allowed else allowed[0]}
+    if technique is UNKNOWN:  # nothing is known of it, so nothing can be wrong with it
+        return dims, data, {"units": ARBITRARY, "vendor_units": unit}
     raise DatasetError(f"{name} is in {unit!r}, expected one of {allowed}")
 
 

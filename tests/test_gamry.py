@@ -74,3 +74,11 @@ def test_a_last_number_that_may_be_cut_is_said(tmp_path):
     path.write_bytes(path.read_bytes()[:-4])
     (ds,) = read_acquisitions(path)
     assert any("cut off" in warning for warning in ds.attrs["warnings"])
+
+
+def test_a_table_of_no_known_kind_is_kept_with_a_warning(tmp_path):
+    path = gamry.example(tmp_path)
+    path.write_bytes(path.read_bytes().replace(b"ZCURVE", b"XCURVE").replace(b"\tFreq\t", b"\tFriq\t"))
+    (ds,) = read_acquisitions(path)
+    assert ds.attrs["technique"] == "unknown"
+    assert ds.attrs["warnings"]

@@ -86,3 +86,9 @@ def test_a_falling_axis_stays_as_measured(tmp_path):
 def test_the_example_is_read_back(tmp_path):
     (ds,) = read_acquisitions(jcamp.example(tmp_path))
     assert float(ds["wavenumber"][int(np.argmax(ds["absorbance"].data))]) == 1440.0
+
+
+def test_a_spectrum_of_no_known_technique_keeps_its_axis(real_data):
+    (ds,) = read_acquisitions(real_data / "spectra" / "ftir_jcamp_BRUKDIF.dx")
+    assert ds.attrs["technique"] == "unknown"
+    assert ds["frequency"].attrs["units"] == "Hz"
