@@ -44,6 +44,8 @@ QUANTITY_UNIT: dict[str, str] = {
     "impedance_real": "ohm",
     "impedance_imaginary": "ohm",
     "absorbance": "1",
+    "transmittance": "1",
+    "reflectance": "1",
     "height": "nm",
 }
 """Measured quantity -> canonical unit. A detector image whose counts are not calibrated has the unit "arbitrary"."""

@@ -160,7 +160,7 @@ def test_a_person_who_contradicts_the_file_is_obeyed_and_told(tmp_path):
 
 
 def test_two_techniques_that_claim_one_signal_are_an_error(tmp_path, monkeypatch):
-    eager = {t.name: replace(t, recognises=lambda s: True) for t in (STEM_IMAGE, TEM_IMAGE, EELS)}
+    eager = {t.name: replace(t, recognises=lambda _: True) for t in (STEM_IMAGE, TEM_IMAGE, EELS)}
     monkeypatch.setattr(acquisition, "TECHNIQUES", eager)
     with pytest.raises(FileError, match=r"could be stem_image or tem_image or eels; say technique="):
         technique_of(signal(tmp_path, even("y", 2), even("x", 2)))

@@ -102,6 +102,8 @@ def _signal(fmt: str, path: Path, one: Rosetta, said: tuple[str, ...]) -> Signal
         stack = da.stack if isinstance(data, dask.array.Array) else np.stack
         data = stack([data[name] for name in data.dtype.names])
         axes.insert(0, Axis("channel", np.arange(data.shape[0], dtype=np.float64)))
+    if isinstance(data, np.memmap):
+        data = np.array(data)
     if not data.dtype.isnative:
         data = data.astype(data.dtype.newbyteorder("="))
     if isinstance(data, dask.array.Array):
@@ -252,14 +254,14 @@ def _dm_quantity(brightness: Mapping[str, Any]) -> str:
 
 
 def _read_mrc(path: Path, lazy: bool) -> list[Rosetta]:
-    """MRC; RosettaSciIO assumes unsigned bytes, any extended header of 128 KiB to be FEI's, and columns to be x."""
+    """MRC; RosettaSciIO takes numbers for little-endian and unsigned, any header of 128 KiB for FEI's, columns for x."""
     header = read_header(path)
     if header is None:
         raise UnreadableFile(path, "has an MRC header of impossible sizes or mode", where="first 16 bytes")
     _require(path, header.promised_bytes)
     one = _plain(mrc, path, lazy, endianness=header.endian)[0]
-    if one["data"].dtype == np.uint8 and header.signed_bytes:
-        one["data"] = one["data"].view(np.int8)
+    stored = one["data"].dtype.newbyteorder(header.endian)
+    one["data"] = one["data"].view(np.int8 if stored == np.uint8 and header.signed_bytes else stored)
     old_fei = "fei_header" in one["original_metadata"] and header.unnamed_extension
     if not old_fei:
         one["original_metadata"].pop("fei_header", None)

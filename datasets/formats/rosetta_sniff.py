@@ -19,18 +19,15 @@ PRZ_PARTS = {"data.npy"}
 
 
 def is_dm(head: bytes, path: Path) -> bool:
-    """DigitalMicrograph 3 or 4: version, length of the tag tree, endianness of the data."""
+    """DigitalMicrograph 3 or 4: version, length of the tag tree, endianness of the data, and a root of a few tags."""
     del path
-    if len(head) < 16:
+    if len(head) < 32:
         return False
-    version = struct.unpack(">i", head[:4])[0]
-    if version == 3:
-        endian = struct.unpack(">i", head[8:12])[0]
-    elif version == 4:
-        endian = struct.unpack(">i", head[12:16])[0]
-    else:
+    version, = struct.unpack(">i", head[:4])
+    if version not in (3, 4):
         return False
-    return endian in (0, 1)
+    endian, is_sorted, is_open, tags = struct.unpack_from(">i2BI" if version == 3 else ">i2BQ", head, 8 if version == 3 else 12)
+    return endian in (0, 1) and is_sorted < 2 and is_open < 2 and 0 < tags < 10_000
 
 
 def is_mrc(head: bytes, path: Path) -> bool:
@@ -115,15 +112,19 @@ def is_jeol(head: bytes, path: Path) -> bool:
 
 
 def is_elid(head: bytes, path: Path) -> bool:
-    """Phenom Element Identification project: bzip2 around blocks that begin with `EID2`."""
+    """Phenom Element Identification project: bzip2 around blocks that begin with `EID2`.
+
+    A truncated block does not decompress at all; then the suffix speaks, so that the fault can be named.
+    """
     if head[:3] != b"BZh" or head[4:10] != b"1AY&SY":
         return False
     try:
         decompressor = bz2.BZ2Decompressor()
         with path.open("rb") as file:
-            return decompressor.decompress(file.read(1 << 20), 4) == b"EID2"
+            first = decompressor.decompress(file.read(1 << 20), 4)
+        return first == b"EID2" or (first == b"" and path.suffix.lower() == ".elid")
     except (OSError, EOFError, ValueError):
-        return False
+        return path.suffix.lower() == ".elid"
 
 
 def is_prz(head: bytes, path: Path) -> bool:

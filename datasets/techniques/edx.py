@@ -5,7 +5,7 @@ import xarray as xr
 
 from datasets.formats.signal import Signal
 from datasets.technique import INTENSITY_UNITS, Technique
-from datasets.techniques.electron_signal import energy_axis
+from datasets.techniques.electron_signal import MODES, energy_axis
 from datasets.units import spelled
 
 
@@ -15,14 +15,14 @@ def recognises(signal: Signal) -> bool:
     if axis is None:
         return False
     name = axis.name.lower().replace("_", " ").replace("-", " ")
-    unnamed = signal.kind == "" and (name in ("x ray energy", "xray energy") or (name in ("energy", "") and
-                                                                                spelled(axis.units) == "keV"))
-    return signal.kind.startswith(("EDS", "EDX")) or unnamed
+    over_x_rays = name in ("x ray energy", "xray energy") or (name in ("energy", "") and spelled(axis.units) == "keV")
+    return signal.kind.startswith(("EDS", "EDX")) or (signal.kind in MODES and over_x_rays)
 
 
 def doubt(signal: Signal) -> str:
     """What was assumed: some formats name the axis, not the measurement."""
-    return "" if signal.kind else "taken for EDX, since its energy axis is of X-rays; say technique= if it is something else"
+    return "" if signal.kind.startswith(("EDS", "EDX")) else ("taken for EDX, since its energy axis is of X-rays; "
+                                                              "say technique= if it is something else")
 
 
 def example(rng: np.random.Generator) -> xr.Dataset:

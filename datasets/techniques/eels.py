@@ -5,14 +5,14 @@ import xarray as xr
 
 from datasets.formats.signal import Signal
 from datasets.technique import INTENSITY_UNITS, Technique
-from datasets.techniques.electron_signal import energy_axis
+from datasets.techniques.electron_signal import MODES, energy_axis
 from datasets.units import spelled
 
 
 def recognises(signal: Signal) -> bool:
     """A spectrum that its file calls EELS, one over an energy loss, or one over an energy in eV of an unnamed kind."""
     axis = energy_axis(signal)
-    if axis is None or signal.kind not in ("EELS", ""):
+    if axis is None or signal.kind not in ("EELS", *MODES):
         return False
     name = axis.name.lower().replace("_", " ")
     return signal.kind == "EELS" or "loss" in name or name == "eloss" or (name == "energy" and spelled(axis.units) == "eV")
@@ -20,7 +20,8 @@ def recognises(signal: Signal) -> bool:
 
 def doubt(signal: Signal) -> str:
     """What was assumed: some formats name the axis, not the measurement."""
-    return "" if signal.kind else "taken for EELS, since its energy axis is in eV; say technique= if it is something else"
+    return "" if signal.kind == "EELS" else ("taken for EELS, since its energy axis is in eV; "
+                                             "say technique= if it is something else")
 
 
 def example(rng: np.random.Generator) -> xr.Dataset:

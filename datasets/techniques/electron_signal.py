@@ -8,8 +8,8 @@ from datasets.units import compatible, is_calibrated, spelled
 SCANNING_DETECTORS = frozenset({"stem", "haadf", "adf", "laadf", "maadf", "abf", "bf", "df", "df2", "df4", "dpc", "idpc"})
 """Words in a title or a file name that name a detector of a scanning beam."""
 
-IMAGE_KINDS = frozenset({"", "TEM", "STEM", "SEM", "FIB"})
-SERIES_NAMES = frozenset({"time", "tilt", "frame", "channel", "z", "depth", "image series", "stack element"})
+MODES = frozenset({"", "TEM", "STEM", "SEM", "FIB"})
+"""Words for what the beam did; they leave open what was recorded."""
 
 
 def is_image(signal: Signal) -> bool:
