@@ -4,12 +4,14 @@ from correlate.descriptors.composition import EDX_COMPOSITION, EELS_COMPOSITION
 from correlate.descriptors.descriptor import Descriptor, Measurement
 from correlate.descriptors.efficiency import EFFICIENCY
 from correlate.descriptors.thickness import IMAGE_THICKNESS, MAP_THICKNESS
+from correlate.descriptors.xps_composition import XPS_COMPOSITION
 
 DESCRIPTORS: dict[str, Descriptor] = {d.name: d for d in (
     IMAGE_THICKNESS,
     MAP_THICKNESS,
     EELS_COMPOSITION,
     EDX_COMPOSITION,
+    XPS_COMPOSITION,
     EFFICIENCY,
 )}
 

@@ -17,17 +17,18 @@ from correlate.descriptors.descriptor import PERFORMANCE, SOURCE_NOT_CHECKED, De
 
 Floats = NDArray[np.float64]
 
-OFFSET_OF_RANGE = 2e-4
-"""Standard deviation of a cycler's current offset, as a share of its current range: the order that makers of cyclers state
-(0.02 % of full scale; source not checked). A gain error cancels in the ratio, an offset does not."""
+OFFSET_OF_RANGE = 2e-4 / math.sqrt(3.0)
+"""Standard deviation of a cycler's current offset, as a share of its current range: makers state limits of the order of
+0.02 % of full scale (source not checked), taken as uniform. A gain error cancels in the ratio, an offset does not."""
 IDLE_SHARE = 1e-3
 """Currents below this share of the largest count as rest."""
 FULL_STRIP_V = 0.1
 """A strip that ends further than this from the metal's own potential has run out of metal; plating never goes that far."""
-SHORT_COLLAPSE = 0.35
-"""A plating overpotential that falls below this share of its course in the cycles before, and stays there, means a short."""
+SHORT_COLLAPSE, SHORT_NOISE = 0.75, 4.0
+"""A soft short shows in a plating overpotential below this share of that of the other cycles together with this many times
+their jitter from point to point. Judgement; a steady fall alone may be fresh surface, jitter alone a loose contact."""
 
-METHOD = ("stripped over plated charge from the counter at the end of each half cycle; current offset 0.02 % of range "
+METHOD = ("stripped over plated charge from the counter where the current turns; current offset 0.02 % of range "
           f"propagated, gain cancels; {SOURCE_NOT_CHECKED}")
 
 
@@ -39,6 +40,7 @@ class HalfCycles:
     charge : mAh, positive, by the instrument's counter
     duration : s during which current flowed
     potential_median, potential_end : V
+    jitter : V, median change of potential from one saved point to the next
     """
 
     sign: Floats
@@ -46,6 +48,7 @@ class HalfCycles:
     duration: Floats
     potential_median: Floats
     potential_end: Floats
+    jitter: Floats
 
 
 def log_ce(ce: float, ce_std: float) -> tuple[float, float]:
@@ -59,11 +62,11 @@ def log_ce(ce: float, ce_std: float) -> tuple[float, float]:
 
 
 def half_cycles(ds: xr.Dataset) -> HalfCycles:
-    """Charge of each half cycle, from the counter at its end.
+    """Charge of each half cycle: the counter where the current turns, less the counter where it turned before.
 
-    Counters differ: some add up over the whole run, some restart at each step or half cycle, some count discharge as
-    negative. The reading that agrees best with the integral of the current is taken, so the coarse integral decides only
-    between conventions and never supplies the number.
+    The counter of a cycling acquisition runs on over the record and is signed like the current. Where the last point of a
+    step was not saved, the turning point lies between two saved points: it is where the counter must have been, given the two
+    currents and the charge counted between. No saved points are integrated.
     """
     current = _values(ds, "current")
     time = ds["time"].to_numpy().astype(np.float64)
@@ -73,17 +76,16 @@ def half_cycles(ds: xr.Dataset) -> HalfCycles:
     active = size > IDLE_SHARE * np.nanmax(size, initial=0.0)
     where = np.flatnonzero(active & np.isfinite(charge))
     if where.size == 0:
-        return HalfCycles(*(np.empty(0) for _ in range(5)))
+        return HalfCycles(*(np.empty(0) for _ in range(6)))
     direction = np.sign(current[where])
     edges = np.flatnonzero(np.diff(direction)) + 1
     parts = np.split(where, edges)
-    step = _steps(ds, current.size)
     sign = np.array([np.sign(current[part[0]]) for part in parts])
-    integral = np.array([_integral(time, size, part) for part in parts])
-    counted = _counted(charge, parts, step, integral)
+    turns = [(_turn(time, current, charge, int(part[0]) - 1), _turn(time, current, charge, int(part[-1]))) for part in parts]
     return HalfCycles(
-        sign, counted, np.array([_seconds(time, part) for part in parts]),
-        np.array([np.median(potential[part]) for part in parts]), np.array([potential[part[-1]] for part in parts]))
+        sign, np.abs(np.diff(turns, axis=1))[:, 0], np.array([_seconds(time, part) for part in parts]),
+        np.array([np.median(potential[part]) for part in parts]), np.array([potential[part[-1]] for part in parts]),
+        np.array([np.median(np.abs(np.diff(potential[part]))) if part.size > 2 else np.nan for part in parts]))
 
 
 def coulombic_efficiency(ds: xr.Dataset) -> xr.Dataset:
@@ -97,7 +99,8 @@ def coulombic_efficiency(ds: xr.Dataset) -> xr.Dataset:
     -------
     ce, ce_std, plated, plated_std, stripped, stripped_std on cycle. `attrs["convention"]` says how the direction of plating
     was known, `attrs["protocol"]` is "cycles" or "reservoir", `attrs["reason"]` why CE is not defined (then cycle is empty),
-    `attrs["flags"]` lists cycles above 100 % and signs of shorts. Values above 100 % are kept.
+    `attrs["flags"]` lists cycles above 100 % and signs of shorts, `attrs["shorted"]` the shorted ones. Values above 100 % are
+    kept.
     """
     missing = [name for name in ("current", "charge") if name not in ds]
     if missing:
@@ -127,11 +130,17 @@ def coulombic_efficiency(ds: xr.Dataset) -> xr.Dataset:
     return xr.Dataset(
         {name: ("cycle", values, {"units": unit}) for name, (values, unit) in variables.items()},
         {"cycle": ("cycle", cycle, {"units": "1"})},
-        {"convention": convention, "protocol": protocol, "flags": flags, "reason": ""})
+        {"convention": convention, "protocol": protocol, "flags": flags, "reason": "",
+         "shorted": (shorted_cycles(halves, plate) + 1).tolist() if protocol != "reservoir" else []})
 
 
 def average_efficiency(cycles: xr.Dataset) -> tuple[float, float]:
-    """sum(strip) / sum(plate) and its std; the offset is one and the same in all cycles, so its effects add linearly."""
+    """sum(strip) / sum(plate) and its std; the offset is one and the same in all cycles, so its effects add linearly.
+
+    Shorted cycles are left out.
+    """
+    kept = ~np.isin(cycles["cycle"], cycles.attrs["shorted"])
+    cycles = cycles.isel(cycle=kept)
     plated, stripped = float(cycles["plated"].sum()), float(cycles["stripped"].sum())
     ce = stripped / plated
     return ce, float(cycles["stripped_std"].sum() + ce * cycles["plated_std"].sum()) / plated
@@ -154,9 +163,12 @@ def measure(ds: xr.Dataset) -> tuple[Measurement, ...]:
         return tuple(unknown(name, "1", METHOD, cycles.attrs["reason"], title) for name, title in TITLES.items())
     method = f"{METHOD}; {cycles.attrs['convention']}; protocol: {cycles.attrs['protocol']}"
     flags = "; ".join(cycles.attrs["flags"])
-    shorted = any("short" in flag for flag in cycles.attrs["flags"])
+    shorted = cycles.attrs["shorted"]
     if shorted:
-        return tuple(unknown(name, "1", method, flags, title) for name, title in TITLES.items())
+        method += f"; {len(shorted)} shorted cycles left out"
+    if 2 * len(shorted) > cycles.sizes["cycle"] or cycles.sizes["cycle"] in shorted:
+        reason = f"{flags}, and the cell did not recover"
+        return tuple(unknown(name, "1", method, reason, title) for name, title in TITLES.items())
     mean, mean_std = average_efficiency(cycles)
     log, log_std = log_ce(mean, mean_std)
     found = [Measurement("ce_mean", mean, mean_std, "1", method, flags, TITLES["ce_mean"])]
@@ -184,40 +196,26 @@ def _values(ds: xr.Dataset, name: str) -> Floats:
     return np.asarray(ds[name].to_numpy(), dtype=np.float64)
 
 
-def _steps(ds: xr.Dataset, size: int) -> Floats:
-    """A number that changes whenever the program of the instrument moves on."""
-    known = [_values(ds, name) for name in ("step_number", "half_cycle", "cycle_number") if name in ds]
-    change = np.zeros(size, dtype=bool)
-    for values in known:
-        change[1:] |= np.diff(values) != 0
-    return np.cumsum(change).astype(np.float64)
-
-
-def _integral(time: Floats, size: Floats, part: NDArray[np.intp]) -> float:
-    """MAh by trapezoids over the saved points: coarse, used only to tell counters apart."""
-    return float(np.trapezoid(size[part], time[part]) / 3600.0)
+def _turn(time: Floats, current: Floats, charge: Floats, before: int) -> float:
+    """Counter at the change of current between the saved points `before` and the next; mAh."""
+    if before < 0:
+        # a counter begins at zero, unless the record is the continuation of another
+        return 0.0 if abs(charge[0]) <= 2 * abs(current[0]) * time[0] / 3600 else float(charge[0])
+    after = before + 1
+    if after >= charge.size or not np.isfinite(charge[[before, after]]).all():
+        return float(charge[before])
+    step = current[before] - current[after]
+    if abs(step) < 1e-12:
+        return float(charge[before])
+    gap = time[after] - time[before]
+    since = (3600.0 * (charge[after] - charge[before]) - current[after] * gap) / step
+    return float(charge[before] + current[before] * np.clip(since, 0.0, gap) / 3600.0)
 
 
 def _seconds(time: Floats, part: NDArray[np.intp]) -> float:
     """Time under current, counted from the point before the stretch, since the first saved point may come late."""
     start = part[0] - 1 if part[0] > 0 else part[0]
     return float(time[part[-1]] - time[start]) if part.size > 1 or part[0] > 0 else 0.0
-
-
-def _counted(charge: Floats, parts: list[NDArray[np.intp]], step: Floats, integral: Floats) -> Floats:
-    before = np.array([charge[part[0] - 1] if part[0] > 0 else 0.0 for part in parts])
-    before = np.where(np.isfinite(before), before, 0.0)
-    end = np.array([charge[part[-1]] for part in parts])
-    per_step = []
-    for part in parts:
-        ends = part[np.flatnonzero(np.diff(step[part], append=np.inf))]
-        per_step.append(float(np.abs(charge[ends]).sum()))
-    readings = (np.abs(end - before), np.abs(end), np.array(per_step))
-    usable = integral > 0
-    if not usable.any():
-        return np.asarray(readings[1])
-    wrong = [float(np.median(np.abs(reading[usable] / integral[usable] - 1.0))) for reading in readings]
-    return np.asarray(readings[int(np.argmin(wrong))])
 
 
 def _plating_sign(ds: xr.Dataset, halves: HalfCycles) -> tuple[float, str]:
@@ -261,21 +259,26 @@ def _flags(halves: HalfCycles, plate: NDArray[np.intp], ce: Floats, ce_std: Floa
     over = np.flatnonzero(ce > 1.0 + 2.0 * ce_std)
     if over.size and protocol == "cycles":
         flags.append(f"CE above 100 % in cycle {', '.join(str(i + 1) for i in over[:5])}{' ...' if over.size > 5 else ''}")
-    polarisation = np.abs(halves.potential_median[plate])
-    if polarisation.size >= 4 and np.isfinite(polarisation).all():
-        usual = np.array([np.median(polarisation[:i]) for i in range(1, polarisation.size)])
-        fallen = polarisation[1:] < SHORT_COLLAPSE * usual
-        lasting = np.flatnonzero(fallen[:-1] & fallen[1:])
-        if lasting.size:
-            flags.append(f"short from cycle {int(lasting[0]) + 2}: the plating overpotential fell to "
-                         f"{1e3 * polarisation[lasting[0] + 1]:.1f} mV from {1e3 * usual[lasting[0]]:.1f} mV")
+    shorted = shorted_cycles(halves, plate)
+    if shorted.size:
+        flags.append(f"soft short in cycle {', '.join(str(i + 1) for i in shorted[:5])}{' ...' if shorted.size > 5 else ''}: "
+                     "the overpotential fell and became restless")
     return flags
+
+
+def shorted_cycles(halves: HalfCycles, plate: NDArray[np.intp]) -> NDArray[np.intp]:
+    """Cycles, from 0, whose plating overpotential is small and restless beside that of the others."""
+    polarisation, jitter = np.abs(halves.potential_median[plate]), halves.jitter[plate]
+    if plate.size < 4 or not (np.isfinite(polarisation).all() and np.isfinite(jitter).all()):
+        return np.empty(0, dtype=np.intp)
+    usual, restless = float(np.median(polarisation)), max(float(np.median(jitter)), 1e-5)
+    return np.flatnonzero((polarisation < SHORT_COLLAPSE * usual) & (jitter > SHORT_NOISE * restless))
 
 
 def _undefined(reason: str) -> xr.Dataset:
     empty = ("cycle", np.empty(0), {"units": "1"})
     return xr.Dataset(dict.fromkeys(("ce", "ce_std", "plated", "plated_std", "stripped", "stripped_std"), empty),
-                      {"cycle": empty}, {"convention": "", "protocol": "", "flags": [], "reason": reason})
+                      {"cycle": empty}, {"convention": "", "protocol": "", "flags": [], "reason": reason, "shorted": []})
 
 
 TITLES = {"ce_mean": "Coulombic efficiency, average", "log_ce": "−log10(1 − CE)",
