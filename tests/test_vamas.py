@@ -284,3 +284,23 @@ def test_a_number_damaged_within_a_block_is_noticed_by_the_stated_extremes(tmp_p
 def test_no_real_file_contradicts_its_own_extremes(real_data):
     for path in (*(real_data / "spectra").glob("*.vms"), *(real_data / "spectra").glob("*.npl")):
         assert not any("extremes" in warning for ds in read_acquisitions(path) for warning in ds.attrs["warnings"])
+
+
+def single_valued(counts, corners, field=("100", "50")):
+    """A block of a map: the linescans run from corner to corner, the ordinates along them."""
+    head = ["map", "s", "2026", "1", "2", "3", "4", "5", "0", "0", "XPS", "0", "Al", "1486.6", "100", "1e+37", "1e+37", *field,
+            *corners, "54.7", "0", "FAT", "20", "1", "4.5", "0", "1e+37", "1e+37", "0", "0", "C", "1s", "-1", "1", "counts",
+            "d", "pulse counting", "0.1", "1", "0", "0", "0", "0", "0"]
+    return [*head, str(len(counts)), str(min(counts)), str(max(counts)), *map(str, counts)]
+
+
+@pytest.mark.parametrize(("corners", "dims", "shape"), [
+    (("1", "1", "3", "1", "3", "2"), ("y", "x"), (2, 3)), (("1", "1", "4", "1", "4", "4"), ("position",), (6,))])
+def test_a_map_of_one_value_a_place_has_the_shape_that_its_linescans_tell(tmp_path, corners, dims, shape):
+    lines = experiment([single_valued([1, 2, 3, 4, 5, 6], corners)], mode="MAPSV", scan="MAPPING")
+    (ds,) = read_acquisitions(written(tmp_path, lines))
+    values = ds[next(iter(ds.data_vars))]
+    assert values.dims == dims
+    assert values.values.tolist() == np.arange(1, 7).reshape(shape).tolist()
+    if dims == ("y", "x"):
+        np.testing.assert_allclose(ds["x"], np.array([0, 1, 2]) * 1e5 / 3)  # a field of 100 um in three columns, in nm
