@@ -13,7 +13,7 @@ from datasets.errors import DatasetError
 from datasets.phantom.electrolytes import ANCHORS, electrolyte_of
 from datasets.phantom.formulation import formulation
 from datasets.phantom.materials import lattice, material, phases
-from datasets.phantom.state import METALS, Electrolyte, Protocol, anchored, arrhenius, grown_nm, latent_state
+from datasets.phantom.state import METALS, Electrolyte, Protocol, anchored, arrhenius, decoys, grown_nm, latent_state
 from datasets.phantom.streams import stream
 from datasets.phantom.study import state_of
 
@@ -171,3 +171,11 @@ def test_reflections_lie_at_the_spacings_of_the_table():
 
 def test_cold_slows_growth():
     assert arrhenius("growth", 273.15) < 1 < arrhenius("growth", 333.15)
+
+
+def test_decoys_cause_nothing_though_two_of_them_go_with_a_cause():
+    states = [state_of(number, 400, 1) for number in range(400)]
+    table = {name: np.array([decoys(s)[name] for s in states]) for name in decoys(states[0])}
+    assert np.corrcoef(table["colour_index"], np.log([s.thickness_nm for s in states]))[0, 1] > 0.6
+    assert np.corrcoef(table["permittivity_label"], [s.formulation.solvating for s in states])[0, 1] > 0.5
+    assert abs(np.corrcoef(table["batch_day"], [s.log_ce for s in states])[0, 1]) < 0.15

@@ -57,8 +57,13 @@ def efficiency(energy_keV: Array, detector: Detector) -> Array:
     return soft
 
 
-def expected_counts(solids: Mapping[str, NDArray[np.float32]], electrons: float, detector: Detector) -> NDArray[np.float32]:
-    """Mean counts (y, x, energy) from projected thickness per material (nm)."""
+def expected_counts(solids: Mapping[str, NDArray[np.float32]], electrons: float, detector: Detector,
+                    sensitivity: Mapping[str, float] | None = None) -> NDArray[np.float32]:
+    """Mean counts (y, x, energy) from projected thickness per material (nm).
+
+    sensitivity : element -> factor by which this instrument's counts differ from the textbook's; 1 where absent
+    """
+    factor = sensitivity or {}
     energy = detector.energy_keV
     column: dict[str, NDArray[np.float32]] = {}
     for name, thickness in solids.items():
@@ -70,7 +75,7 @@ def expected_counts(solids: Mapping[str, NDArray[np.float32]], electrons: float,
     for element, atoms in column.items():
         heavy += np.float32(ATOMIC_NUMBER[element] ** 2) * atoms
         if element in LINE_KEV:
-            rows.append(np.float32(electrons * yield_per_electron_nm(element, detector)) * atoms)
+            rows.append(np.float32(electrons * factor.get(element, 1.0) * yield_per_electron_nm(element, detector)) * atoms)
             shapes.append(line_shape(LINE_KEV[element], energy))
     signal = sum(rows, np.zeros(shape, np.float32))
     rows.append(np.full(shape, max(float(signal.mean()), 1e-6) * detector.stray_copper, np.float32))

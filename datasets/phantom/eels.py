@@ -61,12 +61,15 @@ class Optics:
         return 0.5 * REST_ENERGY_KEV * 1e3 * (1 - 1 / lorentz_factor(self.beam_keV) ** 2)
 
 
-def expected_counts(solids: Mapping[str, NDArray[np.float32]], electrons: float, optics: Optics) -> Array:
+def expected_counts(solids: Mapping[str, NDArray[np.float32]], electrons: float, optics: Optics,
+                    sensitivity: Mapping[str, float] | None = None) -> Array:
     """Mean counts (y, x, energy) from projected thickness per material (nm).
 
+    `sensitivity` multiplies the cross section of an element's edges, 1 where absent: no table is quite right.
     Plural scattering is exact in Fourier space: the spectrum is the zero-loss peak convolved with
     exp(Σ t_k / λ_k (s_k - 1)), and each core loss is convolved with all of it.
     """
+    factor = sensitivity or {}
     energy = optics.energy_eV
     zero = round(-optics.first_eV / optics.channel_eV)
     peak = np.exp(-0.5 * (energy / (optics.zero_loss_eV / 2.3548)) ** 2)
@@ -77,8 +80,12 @@ def expected_counts(solids: Mapping[str, NDArray[np.float32]], electrons: float,
         solid = material(name)
         loss = single_loss(solid, energy, optics)
         per_nm = (np.fft.rfft(np.roll(loss / loss.sum(), -zero)) - 1) / inelastic_mean_free_path_nm(solid, optics)
-        edges = sum((density * cross_section_nm2_per_eV(el, energy, optics, metallic=len(solid.atoms_per_nm3) == 1)
-                     for el, density in solid.atoms_per_nm3.items() if el in EDGES), np.zeros_like(energy))
+        metallic = len(solid.atoms_per_nm3) == 1
+        edges = np.zeros_like(energy)
+        for element, density in solid.atoms_per_nm3.items():
+            if element in EDGES:
+                strength = density * factor.get(element, 1.0)
+                edges += strength * cross_section_nm2_per_eV(element, energy, optics, metallic=metallic)
         per_nm_core = np.fft.rfft(np.roll(edges * optics.channel_eV, -zero))
         plural += thickness[..., None] * per_nm.astype(np.complex64)
         core += thickness[..., None] * per_nm_core.astype(np.complex64)

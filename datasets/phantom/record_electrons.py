@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from datasets.phantom import edx, eels, haadf, hrtem, saed
 from datasets.phantom.electrons import dose_e_per_A2, electrons_per_pixel
 from datasets.phantom.geometry import HRTEM, SPECTRUM_IMAGE, STEM, View, field_centre, look_at
+from datasets.phantom.materials import ATOMIC_NUMBER
 from datasets.phantom.recording import Calibration, Recording, beam_energy, calibration, frame_entry, noted_dose
 from datasets.phantom.specimen import Specimen, observed
 from datasets.phantom.streams import stream
@@ -57,7 +58,8 @@ def record_edx(specimen: Specimen, folder: Path) -> list[Recording]:
     electrons = electrons_per_pixel(current_pA, dwell_s)
     detector = edx.Detector(first_keV=float(rng.choice([0.0, -0.1])))
     seen = specimen.seen_by(view)
-    cube = edx.counts(edx.expected_counts(seen.solids, electrons, detector), specimen.draw("edx", "counts"))
+    sensitivity = study_sensitivity(specimen.state.seed, "edx", 0.15)
+    cube = edx.counts(edx.expected_counts(seen.solids, electrons, detector, sensitivity), specimen.draw("edx", "counts"))
     scale, energy = calibration(view, fate), beam_energy(BEAM_KEV, fate)
     dose, no_dose = noted_dose(dose_e_per_A2(electrons, view.pixel_nm), fate)
     pixel = None if scale.stated_nm is None else (scale.stated_nm, scale.stated_nm)
@@ -69,7 +71,7 @@ def record_edx(specimen: Specimen, folder: Path) -> list[Recording]:
     sheet = {"axes": scale.sheet_axes,
              "conditions": {"temperature_K": CRYO_K, "order": 3, "beam_current_pA": current_pA, "dwell_time_s": dwell_s,
                             **energy.sheet, **dose}}
-    return [Recording(name, "edx", sheet, observed(specimen, seen, view, "edx"), _nuisance(view),
+    return [Recording(name, "edx", sheet, observed(specimen, seen, view, "edx"), _nuisance(view, sensitivity=sensitivity),
                       frame_entry(view, scale.scale, scale.units, elsewhere=bool(elsewhere)),
                       (*scale.faults, *energy.faults, *no_dose))]
 
@@ -87,7 +89,8 @@ def record_eels(specimen: Specimen, folder: Path) -> list[Recording]:
     electrons = electrons_per_pixel(current_pA, dwell_s)
     optics = eels.Optics(zero_loss_eV=float(rng.uniform(0.9, 1.4)))
     seen = specimen.seen_by(view)
-    cube = eels.counts(eels.expected_counts(seen.solids, electrons, optics), specimen.draw("eels", "counts"))
+    sensitivity = study_sensitivity(specimen.state.seed, "eels", 0.10)
+    cube = eels.counts(eels.expected_counts(seen.solids, electrons, optics, sensitivity), specimen.draw("eels", "counts"))
     scale, energy = calibration(view, fate), beam_energy(BEAM_KEV, fate)
     dose, no_dose = noted_dose(dose_e_per_A2(electrons, view.pixel_nm), fate)
     name = "eels.emd"
@@ -99,7 +102,8 @@ def record_eels(specimen: Specimen, folder: Path) -> list[Recording]:
                             "collection_mrad": optics.collection_mrad, "beam_current_pA": current_pA, "dwell_time_s": dwell_s,
                             **energy.sheet, **dose}}
     return [Recording(name, "eels", sheet, observed(specimen, seen, view, "eels"),
-                      _nuisance(view, zero_loss_eV=optics.zero_loss_eV), frame_entry(view, scale.scale, scale.units),
+                      _nuisance(view, zero_loss_eV=optics.zero_loss_eV, sensitivity=sensitivity),
+                      frame_entry(view, scale.scale, scale.units),
                       (*scale.faults, *energy.faults, *no_dose))]
 
 
@@ -165,6 +169,12 @@ def record_saed(specimen: Specimen, folder: Path) -> list[Recording]:
 def study_strain(seed: int) -> float:
     """By how much the cells of this study differ from the reference: nobody's specimen is the table's, to 0.1 %."""
     return float(stream(seed, "study", "lattice strain").normal(0, 1e-3))
+
+
+def study_sensitivity(seed: int, technique: str, spread: float) -> dict[str, float]:
+    """Element -> factor by which the study's instrument departs from the textbook: log-normal, once per study."""
+    return {element: float(np.exp(stream(seed, "study", technique, "sensitivity", element).normal(0, spread)))
+            for element in ATOMIC_NUMBER}
 
 
 def _near(specimen: Specimen, along: float, spread: float, rng: np.random.Generator) -> tuple[float, float]:

@@ -13,7 +13,7 @@ from datasets.phantom.geometry import Placement, View, placed
 from datasets.phantom.materials import material
 from datasets.phantom.observer import projected_thickness
 from datasets.phantom.projection import Projection, project
-from datasets.phantom.state import State
+from datasets.phantom.state import State, decoys
 from datasets.phantom.streams import stream
 
 
@@ -46,7 +46,7 @@ class Specimen:
         volume = sum(float(layer.sum(dtype=np.float64)) for layer in layers) * self.projection.step ** 2
         return {
             **state.to_dict(), "group": state.electrolyte.name, "electrolyte_text": state.electrolyte.text,
-            "dead_metal_fraction": state.losses["isolated"],
+            "dead_metal_fraction": state.losses["isolated"], "decoys": decoys(state),
             "field": {
                 "thickness_nm": deposit.mean_thickness_nm, "thickness_spread_nm": deposit.thickness_spread_nm,
                 "inner_share": float(np.mean(deposit.inner / deposit.total)), "roughness_nm": float(deposit.metal.std()),

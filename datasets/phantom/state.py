@@ -234,6 +234,23 @@ def latent_state(sample: str, electrolyte: Electrolyte, protocol: Protocol, seed
         ce_per_cycle=tuple(1 - sum(losses_of(cycle).values()) for cycle in range(1, cycles + 1)))
 
 
+def decoys(state: State) -> dict[str, float]:
+    """Numbers that a lab keeps beside a cell and that cause nothing: what a model should not name as a driver.
+
+    Two of them are correlated with a cause: `permittivity_label` with the solvating strength, `colour_index` with the
+    logarithm of the thickness (0.8 each over a study of many electrolytes).
+    """
+    rng = stream(state.seed, state.sample, "state", "decoys")
+    common = stream(state.seed, "electrolyte", state.electrolyte.name, "decoys")
+    return {
+        "conductivity_mS_per_cm": float(np.exp(common.normal(2.0, 0.4))),
+        "viscosity_mPa_s": float(np.exp(common.normal(0.8, 0.5))),
+        "substrate_roughness_nm": float(np.exp(rng.normal(4.0, 0.4))),
+        "batch_day": float(rng.integers(1, 120)),
+        "permittivity_label": 10 + 40 * state.formulation.solvating + float(common.normal(0, 5)),
+        "colour_index": float(np.log(state.thickness_nm)) + float(rng.normal(0, 0.6))}
+
+
 def arrhenius(what: str, temperature_K: float) -> float:
     """Factor relative to 20 °C."""
     return float(np.exp(-ACTIVATION_J_PER_MOL[what] / GAS_CONSTANT * (1 / temperature_K - 1 / ROOM_K)))
