@@ -195,7 +195,10 @@
     g.on("plotly_relayout", (change) => {
       if (Object.keys(change).some((key) => /^[xy]axis/.test(key) || key === "autosize")) { clearTimeout(timer); timer = setTimeout(refresh, 60); }
     });
-    new ResizeObserver(() => { clearTimeout(timer); timer = setTimeout(() => show(rangesNow(g)), 120); }).observe(g);
+    new ResizeObserver(() => {
+      clearTimeout(timer);
+      timer = setTimeout(() => { if (isReady(graph())) show(rangesNow(graph())); }, 120); // the page may be left by then
+    }).observe(g);
   }
 
   const rangesNow = (g) => { const [xa, ya] = axes(g); return { x0: xa.range[0], x1: xa.range[1], y0: ya.range[1], y1: ya.range[0] }; };
@@ -288,6 +291,8 @@
     },
     mark(data) {
       marks = data || null;
+      const hint = document.querySelector(".stage .hint");
+      if (hint && marks) hint.hidden = true;
       refresh();
       return ns.no_update;
     },

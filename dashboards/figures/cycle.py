@@ -14,7 +14,8 @@ from dashboards.tokens import palette, template
 Floats = NDArray[np.float64]
 LOG_UP_TO = 0.9999
 """Efficiencies beyond this cannot stand on an axis that is logarithmic in the loss."""
-TICKS = (0.0, 0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.998, 0.999, 0.9995, 0.9999)
+FEWEST_TICKS = 3
+BARS: dict[str, Any] = {"type": "data", "thickness": 1.2, "width": 0}
 
 
 def loss_scale(ce: Floats) -> Floats:
@@ -29,6 +30,7 @@ def efficiency(own: xr.Dataset, others: Mapping[str, tuple[Floats, Floats]], *, 
     everything = np.concatenate([ce, *(values for _, values in others.values())]) if others else ce
     logarithmic = bool(np.nanmax(everything) < LOG_UP_TO)
     scale = loss_scale if logarithmic else (lambda values: 100 * values)
+    shown, low, high = scale(ce), scale(ce - 2 * std), scale(ce + 2 * std)
     data: list[dict[str, Any]] = [
         {
             "type": "scatter",
@@ -42,24 +44,21 @@ def efficiency(own: xr.Dataset, others: Mapping[str, tuple[Floats, Floats]], *, 
         }
         for name, (x, y) in others.items()
     ]
-    up, down = (
-        scale(np.minimum(ce + 2 * std, LOG_UP_TO if logarithmic else np.inf)) - scale(ce),
-        scale(ce) - scale(ce - 2 * std),
-    )
     data.append(
         {
             "type": "scatter",
             "mode": "lines+markers",
             "x": cycle,
-            "y": scale(ce),
+            "y": shown,
             "name": key,
             "marker": {"size": 6},
             "line": {"width": 1.8, "color": c["accent"]},
-            "error_y": {"type": "data", "array": up, "arrayminus": down, "thickness": 1.2, "width": 0, "color": c["accent"]},
+            "error_y": {**BARS, "array": high - shown, "arrayminus": shown - low, "color": c["accent"]},
             "customdata": np.stack([100 * ce, 100 * std], 1),
             "hovertemplate": "cycle %{x:.0f}: %{customdata[0]:.3f} ± %{customdata[1]:.3f} %<extra></extra>",
         }
     )
+    axis = loss_axis(np.concatenate([scale(everything), low, high])) if logarithmic else {}
     return {
         "data": data,
         "layout": {
@@ -67,7 +66,7 @@ def efficiency(own: xr.Dataset, others: Mapping[str, tuple[Floats, Floats]], *, 
             "uirevision": key,
             "margin": {"l": 60, "r": 16, "t": 10, "b": 42},
             "xaxis": {"title": {"text": "Cycle"}, "rangemode": "tozero"},
-            "yaxis": {"title": {"text": "Coulombic efficiency / %"}, **(_loss_axis(everything) if logarithmic else {})},
+            "yaxis": {"title": {"text": "Coulombic efficiency / %"}, **axis},
         },
     }
 
@@ -145,14 +144,18 @@ def nyquist(sweeps: Sequence[tuple[str, Floats, Floats, Floats]], *, dark: bool,
     }
 
 
-def _loss_axis(everything: Floats) -> dict[str, Any]:
-    shown = loss_scale(everything[np.isfinite(everything)])
-    low, high = float(shown.min()), float(shown.max())
-    room = 0.08 * max(high - low, 0.1)
-    inside = [t for t in TICKS if low - room <= loss_scale(np.array([t]))[0] <= high + room]
-    ticks = inside if len(inside) > 1 else list(TICKS)
+def loss_axis(shown: Floats) -> dict[str, Any]:
+    """Range and ticks of an axis that holds the scaled values `shown`; ticks are round efficiencies."""
+    low, high = float(np.nanmin(shown)), float(np.nanmax(shown))
+    room = max(0.06 * (high - low), 0.01)
+    low, high = low - room, high + room
+    for mantissas in ((1,), (1, 2, 5), (1, 1.5, 2, 3, 5, 7), tuple(np.arange(1, 10, 0.5)), tuple(np.arange(1, 10, 0.1))):
+        losses = sorted({float(m) * 10.0**k for k in range(-5, 1) for m in mantissas if m * 10.0**k <= 1}, reverse=True)
+        ticks = [loss for loss in losses if low <= -np.log10(loss) <= high]
+        if len(ticks) >= FEWEST_TICKS:
+            break
     return {
-        "range": [low - room, high + room],
-        "tickvals": [float(loss_scale(np.array([t]))[0]) for t in ticks],
-        "ticktext": [f"{100 * t:g}" for t in ticks],
+        "range": [low, high],
+        "tickvals": [float(-np.log10(loss)) for loss in ticks],
+        "ticktext": [f"{100 * (1 - loss):.6g}" for loss in ticks],
     }

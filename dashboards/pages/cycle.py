@@ -1,6 +1,5 @@
 """Cycle: coulombic efficiency, potential and impedance of a sample's cell."""
 
-from math import isfinite
 from typing import Any
 
 import numpy as np
@@ -11,16 +10,25 @@ from dash.exceptions import PreventUpdate
 from numpy.typing import NDArray
 
 from correlate.descriptors.efficiency import coulombic_efficiency
-from correlate.numbers import with_error
 from dashboards.figures.cycle import efficiency, nyquist, potential
 from dashboards.figures.spectrum import blank
-from dashboards.pages.shell import PLOT, empty, frame, sample_address, section, tag, unit_label, verdict
+from dashboards.pages.shell import (
+    PLOT,
+    condition_list,
+    empty,
+    frame,
+    measurement_list,
+    sample_address,
+    section,
+    tag,
+    unit_label,
+    verdict,
+)
 from dashboards.source import Source
 from datasets.techniques import TECHNIQUES
 
 Floats = NDArray[np.float64]
 AT_MOST_SWEEPS = 7
-NUMBERS = ("ce_mean", "ce_first", "ce_last", "ce_spread")
 
 
 def page(source: Source, sample: str) -> Component:
@@ -189,24 +197,9 @@ def _impedance_panel(known: bool) -> Component:
 def _numbers(source: Source, sample: str) -> Component:
     table = source.measurements()
     rows = table[(table["sample"] == sample) & table["technique"].isin(["cycling", "eis"])]
-    found: list[Any] = []
-    for row in rows.to_dict("records"):
-        percent = row["units"] == "1" and str(row["name"]) in NUMBERS
-        known = isfinite(row["value"])
-        value = with_error(
-            (100 if percent else 1) * row["value"],
-            (100 if percent else 1) * row["std"],
-            "%" if percent else row["units"],
-            why="",
-        )
-        found += [
-            html.Dt(row["title"], title=row["method"]),
-            html.Dd([html.B(value if known else "—"), html.Span("" if known else row["reason"])], title=row["reason"]),
-        ]
+    found = measurement_list(rows, by_acquisition=False)
     stated = source.sheet.samples[sample]
-    conditions = [html.Dt("electrolyte"), html.Dd(stated.electrolyte or "not stated")]
-    for name, value in stated.conditions.items():
-        conditions += [html.Dt(name.replace("_", " ")), html.Dd(f"{value:g}" if isinstance(value, int | float) else str(value))]
+    conditions = condition_list({"electrolyte": stated.electrolyte or "not stated", **stated.conditions})
     described = html.Dl(found) if found else html.P(["Not described yet: ", html.Code("correlate describe")], className="note")
     microscopy = [
         t for n, t in TECHNIQUES.items() if t.family != "echem" and any(a.technique == n for a in source.acquisitions(sample))

@@ -103,48 +103,32 @@ def _layer_row(p: Picture, layer: Layer, place: Place | None) -> Component:
     def slider(name: str, label: str, value: int) -> Component:
         return html.Label([label, dcc.Input(type="range", min=0, max=100, step=1, value=value)], className=name)
 
-    stops = ", ".join(COLORMAPS[layer.colormap])
-    error = ""
-    if place is not None and place.status == "reference":
-        error = "reference"
-    elif place is not None and isfinite(place.error_nm) and place.transform is not None:
-        error = f"±{place.error_nm:.0f} nm"
-    what = p.element or ("whole" if p.kind == "whole" else "")
-    return html.Li(
-        [
-            html.Div(
-                [
-                    html.Button(
-                        [icon("eye", "s on"), icon("eye-off", "s off")],
-                        className="eye",
-                        **{"aria-label": f"Show {layer.label}", "aria-pressed": str(layer.visible).lower(), "data-act": "eye"},
-                    ),
-                    tag(p.technique),
-                    html.B(what or unit_label(p.unit), title=p.unit),
-                    html.Span(className="grow"),
-                    html.Span(error, className="note", title="95 % error of its registration"),
-                    html.Button(
-                        className="colormap",
-                        title=layer.colormap,
-                        style={"background": f"linear-gradient(90deg, {stops})"},
-                        **{"aria-label": f"Colours of {layer.label}: {layer.colormap}", "data-act": "colormap"},
-                    ),
-                ],
-                className="line",
-            ),
-            html.Details(
-                [
-                    html.Summary(f"{unit_label(p.unit)}{', ' + p.note if p.note else ''}"),
-                    slider("opacity", "Opacity", 92 if layer.see_through else 100),
-                    slider("black", "Black", 15 if layer.see_through else 0),
-                    slider("white", "White", 100),
-                ],
-                open=False,
-            ),
-        ],
-        className="" if layer.visible else "off",
-        **{"data-layer": layer.key},
-    )
+    eye = html.Button(
+        [icon("eye", "s on"), icon("eye-off", "s off")], className="eye",
+        **{"aria-label": f"Show {layer.label}", "aria-pressed": str(layer.visible).lower(), "data-act": "eye"})
+    swatch = html.Button(
+        className="colormap", title=layer.colormap,
+        style={"background": f"linear-gradient(90deg, {', '.join(COLORMAPS[layer.colormap])})"},
+        **{"aria-label": f"Colours of {layer.label}: {layer.colormap}", "data-act": "colormap"})
+    names = [html.B(p.element)] if p.element else []
+    names.append(html.Span(unit_label(p.unit), className="muted") if p.element else html.B(unit_label(p.unit)))
+    names += [html.Span("whole", className="muted")] if p.kind == "whole" else []
+    error = html.Span(_error(place), className="note", title="95 % error of its registration")
+    return html.Li([
+        html.Div([eye, html.Div([tag(p.technique), *names], className="names", title=p.unit), error, swatch], className="line"),
+        html.Details([
+            html.Summary(f"opacity, limits{'; ' + p.note if p.note else ''}"),
+            slider("opacity", "Opacity", 92 if layer.see_through else 100),
+            slider("black", "Black", 15 if layer.see_through else 0), slider("white", "White", 100)]),
+    ], className="" if layer.visible else "off", **{"data-layer": layer.key})
+
+
+def _error(place: Place | None) -> str:
+    if place is None or place.transform is None:
+        return ""
+    if place.status == "reference":
+        return "reference"
+    return f"±{place.error_nm:.0f} nm" if isfinite(place.error_nm) else "± ?"
 
 
 def _elsewhere_row(a: Acquisition, place: Place | None) -> Component:

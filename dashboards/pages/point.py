@@ -1,7 +1,5 @@
 """The point card: what every technique knows of one place, and what is known of the whole sample."""
 
-from math import isfinite
-from typing import Any
 
 import numpy as np
 from dash import html
@@ -11,14 +9,15 @@ from numpy.typing import NDArray
 from correlate.numbers import length, magnitude, with_error
 from correlate.study import Acquisition
 from dashboards.ellipse import ellipse_95
-from dashboards.pages.shell import counted, icon, section, tag, unit_label
+from dashboards.pages.shell import condition_list, counted, icon, measurement_list, section, tag, unit_label
 from dashboards.source import Picture, Source, is_image, is_spectrum_image
 from dashboards.view import View, is_inside, own_position
 from datasets.technique import Technique
 from datasets.techniques import TECHNIQUES
-from datasets.terms import CONDITION_MEANING
 
 Floats = NDArray[np.float64]
+HEADLINES = ("ce_mean", "sei_thickness")
+"""Descriptors of the whole sample that stand on the card of every point."""
 
 
 def card(source: Source, view: View, own: list[Acquisition]) -> Component:
@@ -138,41 +137,17 @@ def _position(value: float, unit: str) -> str:
 
 def _descriptor_list(source: Source, sample: str) -> list[Component]:
     table = source.measurements()
-    rows = table[(table["sample"] == sample) & table["name"].isin(["ce_mean", "sei_thickness"])]
-    found: list[Component] = []
-    for row in rows.sort_values(["name", "unit"]).to_dict("records"):
-        scale, unit = (100.0, "%") if row["units"] == "1" and row["name"].startswith("ce") else (1.0, row["units"])
-        technique = TECHNIQUES.get(str(row["technique"]), TECHNIQUES["unknown"])
-        known = isfinite(row["value"])
-        text = with_error(scale * row["value"], scale * row["std"], unit, why="") if known else "—"
-        found += [
-            html.Dt([row["title"], " ", tag(technique, unit_label(str(row["unit"])))]),
-            html.Dd(
-                [html.B(text), html.Span(str(row["reason"])) if not known else ""], title=f"{row['method']}. {row['reason']}"
-            ),
-        ]
-    return found or [html.Dt("SEI thickness, CE"), html.Dd(["not described yet: ", html.Code("correlate describe")])]
+    rows = table[(table["sample"] == sample) & table["name"].isin(HEADLINES)].sort_values(["name", "unit"])
+    absent = [html.Dt("SEI thickness, CE"), html.Dd(["not described yet: ", html.Code("correlate describe")])]
+    return measurement_list(rows, by_acquisition=True) or absent
 
 
 def _conditions_list(source: Source, view: View, own: list[Acquisition]) -> list[Component]:
-    stated = dict(source.sheet.samples[view.sample].conditions)
-    doses = {a.unit: a.conditions.get("dose_e_per_A2") for a in own if a.unit in view.matrices}
-    items: list[Component] = []
-    for name, value in stated.items():
-        items += [html.Dt(name.replace("_", " "), title=CONDITION_MEANING.get(name, "")), html.Dd(_shown(value))]
-    for unit, dose in doses.items():
-        technique = TECHNIQUES[next(a.technique for a in own if a.unit == unit)]
-        known = isinstance(dose, int | float)
-        text = magnitude(dose, "e⁻/Å²") if isinstance(dose, int | float) else "unknown"
-        items += [html.Dt(["dose ", tag(technique, unit_label(unit))]), html.Dd(text, className="" if known else "muted")]
+    items = condition_list(source.sheet.samples[view.sample].conditions)
+    for a in own:
+        if a.unit in view.matrices:
+            dose = a.conditions.get("dose_e_per_A2")
+            text = magnitude(dose, "e⁻/Å²") if isinstance(dose, int | float) else "unknown"
+            items += [html.Dt(["dose ", tag(TECHNIQUES[a.technique], unit_label(a.unit))]),
+                      html.Dd(text, className="muted" if text == "unknown" else "")]
     return items or [html.Dt("nothing stated"), html.Dd("—")]
-
-
-def _shown(value: Any) -> str:
-    return (
-        magnitude(float(value))
-        if isinstance(value, float) and not value.is_integer()
-        else f"{value:g}"
-        if isinstance(value, int | float)
-        else str(value)
-    )

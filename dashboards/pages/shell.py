@@ -1,16 +1,20 @@
 """The frame of every page: rail, top bar, and the small pieces that all pages share."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from math import isfinite
 from typing import Any
 from urllib.parse import quote
 
+import pandas as pd
 from dash import dcc, html
 from dash.development.base_component import Component
 
+from correlate.numbers import with_error
 from correlate.study import Acquisition
 from datasets.sheet import Sheet
 from datasets.technique import Technique
 from datasets.techniques import TECHNIQUES
+from datasets.terms import CONDITION_MEANING
 
 Child = Any
 PAGES = (
@@ -103,6 +107,33 @@ def section(title: str, *children: Child, note: str = "", cls: str = "") -> Comp
 def empty(title: str, why: str, act: str = "") -> Component:
     """What stands where there is nothing: what it would be, why it is not there, and the next act."""
     return html.Div([html.B(title), html.P(why), *([html.Code(act)] if act else [])], className="empty hatch")
+
+
+def measurement_list(rows: pd.DataFrame, *, by_acquisition: bool) -> list[Component]:
+    """Terms and values of a description list; a value that is not known stands with its reason.
+
+    `by_acquisition` adds the mark of the acquisition that each value comes from.
+    """
+    found: list[Component] = []
+    for row in rows.to_dict("records"):
+        percent = row["units"] == "1" and str(row["name"]).startswith("ce_")
+        scale, unit = (100.0, "%") if percent else (1.0, str(row["units"]))
+        known = isfinite(row["value"])
+        technique = TECHNIQUES.get(str(row["technique"]), TECHNIQUES["unknown"])
+        mark = [" ", tag(technique, unit_label(str(row["unit"])))] if by_acquisition else []
+        text = with_error(scale * row["value"], scale * row["std"], unit, why="") if known else "—"
+        found.append(html.Dt([str(row["title"]), *mark], title=str(row["method"])))
+        found.append(html.Dd(html.B(text), title=str(row["reason"])))
+        if not known:
+            found.append(html.Dd(str(row["reason"]), className="why"))
+    return found
+
+
+def condition_list(conditions: Mapping[str, Any]) -> list[Component]:
+    """Terms and values of the conditions that a person or a file stated."""
+    return [part for name, value in conditions.items() for part in (
+        html.Dt(name.replace("_", " "), title=CONDITION_MEANING.get(name, "")),
+        html.Dd(f"{value:.4g}" if isinstance(value, int | float) else str(value)))]
 
 
 def sample_address(sample: str, unit: str = "") -> str:
