@@ -469,6 +469,15 @@ def _read_blockfile(path: Path, lazy: bool) -> list[Rosetta]:
 
 
 def _read_tvips(path: Path, lazy: bool) -> list[Rosetta]:
+    """TVIPS recorder; the first of several files of one movie, which RosettaSciIO finds by their number."""
+    with path.open("rb") as file:
+        head = file.read(256)
+    _, version, width, height, bits = struct.unpack("<5I", head[:20])
+    record = width * height * bits // 8 + (12 if version == 1 else struct.unpack("<I", head[48:52])[0])
+    found = path.stat().st_size
+    if found < 256 + record or (found - 256) % record:
+        raise UnreadableFile(path, f"is truncated within frame {max(0, found - 256) // record + 1}",
+                             todo="copy it again from the camera's computer")
     return _plain(tvips, path, lazy)
 
 
@@ -498,6 +507,12 @@ def _header_of_mib(path: Path) -> tuple[Path, ...]:
     return tuple(p for p in (path.with_suffix(".hdr"),) if p.is_file())
 
 
+def _rest_of_movie(path: Path) -> tuple[Path, ...]:
+    first = path.stem.removesuffix("_000")
+    return () if first == path.stem else tuple(sorted(p for p in path.parent.glob("*.tvips")
+                                                      if p != path and p.stem.rpartition("_")[0] == first))
+
+
 def _is_tia(head: bytes, path: Path) -> bool:
     return sniff.is_emi(head, path) or sniff.is_ser(head, path)
 
@@ -518,7 +533,7 @@ ROSETTA: tuple[Format, ...] = (
     _format("phenom", ".elid", sniff.is_elid, _read_elid),
     _format("blockfile", ".blo", sniff.is_blockfile, _read_blockfile),
     _format("mib", ".mib", sniff.is_mib, _read_mib, _header_of_mib),
-    _format("tvips", ".tvips", sniff.is_tvips, _read_tvips),
+    _format("tvips", ".tvips", sniff.is_tvips, _read_tvips, _rest_of_movie),
     _format("prz", ".prz", sniff.is_prz, _read_prz),
 )
 """Formats that are read with RosettaSciIO."""

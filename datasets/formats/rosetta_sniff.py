@@ -80,9 +80,12 @@ def is_mib(head: bytes, path: Path) -> bool:
 
 
 def is_tvips(head: bytes, path: Path) -> bool:
-    """TVIPS recorder: header of 256 bytes, version 1 or 2, filled with the maker's name."""
+    """TVIPS recorder: header of 256 bytes, version 1 or 2, frames of a camera's size and depth."""
     del path
-    return len(head) >= 256 and struct.unpack("<2I", head[:8]) in ((256, 1), (256, 2)) and b"TVIPS" in head[52:256]
+    if len(head) < 256:
+        return False
+    size, version, width, height, bits = struct.unpack("<5I", head[:20])
+    return size == 256 and version in (1, 2) and 0 < width < 1 << 16 and 0 < height < 1 << 16 and bits in (8, 16, 32)
 
 
 def is_msa(head: bytes, path: Path) -> bool:
