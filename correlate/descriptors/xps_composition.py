@@ -2,8 +2,8 @@
 
 N ∝ A / (RSF · T(E) · λ(E)). Sensitivity factors are Scofield's cross sections relative to C 1s (table in datasets/reference,
 with what was compared with what); λ grows as E^0.75, as TPP-2M has it for these energies (S. Tanuma, C. J. Powell and D. R.
-Penn, Surf. Interface Anal. 1994, 21, 165; source not checked). T is the file's; where there is none, areas are left uncorrected and the
-std says so. Charging moves a region without changing its area, so the region is found, not assumed.
+Penn, Surf. Interface Anal. 1994, 21, 165; source not checked). T is the file's; where there is none, areas are left
+uncorrected and the std says so. Charging moves a region without changing its area, so the region is found, not assumed.
 
 The fractions are of the sampled depth as if it were homogeneous. An interphase is not: the outer nanometres, and whatever
 was adsorbed on the way, count most.
@@ -38,9 +38,10 @@ SURVEY_EV = 300.0
 SHIRLEY_STEPS = 30
 LARGEST_SHIFT_EV = 6.0
 
-METHOD = ("areas above a Shirley background over Scofield sensitivity, transmission and E^0.75 attenuation, as if homogeneous in "
-          f"depth; {SOURCE_NOT_CHECKED}")
-AREA_METHOD = "area above a Shirley background over Scofield sensitivity, transmission and E^0.75 attenuation, per second"
+METHOD = ("areas above a Shirley background over Scofield sensitivity, transmission and E^0.75 attenuation, as if homogeneous "
+          f"in depth; {SOURCE_NOT_CHECKED}")
+AREA_METHOD = ("area above a Shirley background over Scofield sensitivity, transmission and E^0.75 attenuation, per second; "
+               f"{SOURCE_NOT_CHECKED}")
 
 
 @dataclass(frozen=True)
@@ -168,7 +169,7 @@ def _without_ghosts(found: dict[str, Amount]) -> dict[str, Amount]:
 
 
 def measure(ds: xr.Dataset) -> tuple[Measurement, ...]:
-    """Of a survey: the fraction of each element seen. Of a region: its area per sensitivity, for the sample's table to compare."""
+    """Of a survey: the fraction of each element seen. Of a region: its area per sensitivity, to compare in a table."""
     if ds["intensity"].ndim != 1:
         return (unknown("xps_fraction", "1", METHOD, "a series or map of spectra, of which none is singled out"),)
     energy = ds["binding_energy"].to_numpy()
