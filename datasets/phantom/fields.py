@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from datasets.phantom.state import METALS, State
+from datasets.phantom.state import State
 from datasets.phantom.streams import stream
 
 Array = NDArray[np.float64]
@@ -18,6 +18,8 @@ Array = NDArray[np.float64]
 HURST = 0.8
 CORRELATION_NM = 15.0
 ROUGHNESS_CORRELATION_NM = 40.0
+FILAMENT_NM = 50.0
+"""Radius of a filament of a deposit of 4 µm."""
 FIELD_SHARE = 0.6
 """Of the variance of thickness that one field shows; the rest lies between fields and moves the field's mean."""
 TIP_U = 2.05
@@ -82,9 +84,9 @@ def grow(state: State) -> Deposit:
     rng = stream(state.seed, state.sample, "field", "shape")
     spread = state.thickness_cv
     mean = state.thickness_nm * float(np.exp(rng.normal(0, 0.5 * spread) - 0.125 * spread ** 2))
-    # what lies on the grid are the finest filaments of the deposit; they are finer where the deposit is
-    fine = 50.0 * (state.deposit_diameter_nm / METALS[state.metal].diameter_nm) ** 0.3
-    radius = float(max(0.5 * mean, np.clip(fine, 35.0, 80.0)) * np.exp(rng.normal(0, 0.10)))
+    # what lies on the grid are the finest filaments of the deposit; they are finer where the deposit is (judgement)
+    fine = FILAMENT_NM * (state.deposit_diameter_nm / 4000.0) ** 0.35
+    radius = float(np.clip(fine, 25.0, 120.0) * np.exp(rng.normal(0, 0.08)))
     field_nm = 2.6 * (radius + 1.25 * mean) + 20.0
     tip = TIP_U * field_nm
     step = field_nm / 512
