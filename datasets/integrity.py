@@ -9,9 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from datasets import catalogue
-from datasets.durable import is_held, sync_folder
-from datasets.encoding import checksum
-from datasets.errors import DamagedStore, StoreError
+from datasets.durable import is_held
+from datasets.errors import DamagedStore
 from datasets.manifest import VERSION_NAME, Reference, chunk_counts, is_temporary, read_manifest
 
 BLOCK = 1 << 20
@@ -33,39 +32,6 @@ class Damage:
     path: str
     message: str
     is_note: bool = False
-
-
-def read_back(folder: Path, written: Mapping[str, int]) -> dict[str, tuple[str, int]]:
-    """Bring files to the disk, and compare what is read from them with what was handed over.
-
-    Parameters
-    ----------
-    written : path within the folder -> CRC-32C of what was handed over
-
-    Returns
-    -------
-    Path -> (sha256, size) of what was read.
-
-    Raises
-    ------
-    StoreError
-        If other bytes come back than were written.
-    """
-    files = {}
-    for name, expected in written.items():
-        digest, crc, size = hashlib.sha256(), 0, 0
-        with (folder / name).open("rb", buffering=0) as file:
-            os.fsync(file.fileno())
-            while block := file.read(BLOCK):
-                digest.update(block)
-                crc = checksum(block, crc)
-                size += len(block)
-        if crc != expected:
-            raise StoreError(f"{folder / name}: other bytes come back than were written; nothing was published, check the disk")
-        files[name] = (digest.hexdigest(), size)
-    for path in sorted({folder / p for n in files for p in [Path(n).parent, *Path(n).parent.parents]}):
-        sync_folder(path)
-    return files
 
 
 def damages(root: Path, progress: Callable[[float], None] | None = None) -> list[Damage]:

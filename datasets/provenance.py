@@ -14,7 +14,7 @@ import xarray as xr
 from datasets.errors import FileError
 
 DISTRIBUTION = "correlate-sei"
-BLOCK = 1 << 20
+BLOCK = 1 << 17
 
 
 def own_version() -> str:

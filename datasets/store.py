@@ -10,6 +10,7 @@
 A reader sees the version before or the version after, never a mixture; docs/storage.md says how, and what was measured.
 """
 
+import errno
 import os
 import shutil
 import uuid
@@ -35,7 +36,7 @@ from datasets.durable import (
     write_whole,
 )
 from datasets.errors import DamagedStore, StoreConflict, StoreError
-from datasets.integrity import Damage, damages, read_back
+from datasets.integrity import Damage, damages
 from datasets.manifest import (
     Reference,
     Version,
@@ -52,6 +53,9 @@ from datasets.provenance import RawHash
 from datasets.zarr_unit import LEVELS, SUMS, open_unit, plain, write_unit
 
 KINDS = ("acquisition", "transform", "descriptors", "model")
+
+
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 
 
 class Latest(Enum):
@@ -129,7 +133,7 @@ class Store:
         StoreConflict
             If another version than the expected one is current; nothing was changed.
         StoreError
-            If the name cannot be one, or a parent is not published.
+            If the name cannot be one, a parent is not published, or the disk is full.
         DatasetError
             If a variable or an attribute cannot be stored.
         """
@@ -161,7 +165,7 @@ class Store:
         temporary, held = self._temporary(unit)
         manifest_file = temporary.with_suffix(".json")
         try:
-            files = read_back(temporary, write_unit(data, temporary, consumed, final_attrs))
+            files = write_unit(data, temporary, consumed, final_attrs)
             current = self._manifest(unit, before, before.current) if before.current else None
             if current and current["content"] == content_digest(kind, made_from, files):
                 self._demand(self._reference(unit), wanted)
@@ -171,6 +175,11 @@ class Store:
             content = canonical_json(manifest)
             write_synced(manifest_file, content)
             self._commit(unit, name, temporary, manifest_file, wanted, digest(content))
+        except OSError as error:
+            if error.errno not in NO_ROOM:
+                raise
+            raise StoreError(f"{unit}: {error.strerror} in {self.root}; nothing was published, what was there is untouched: "
+                             f"make room and publish again") from error
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
             manifest_file.unlink(missing_ok=True)

@@ -5,8 +5,9 @@ import math
 import os
 import tempfile
 import threading
-from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from hashlib import sha256
 from io import FileIO
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,8 @@ from zarr.core.buffer import Buffer, BufferPrototype
 from zarr.storage import LocalStore
 
 from datasets.chunking import Layout, codecs, is_spectrum_image, layout
-from datasets.encoding import Pieces, array_metadata, checksum, chunk_files, group_metadata
+from datasets.durable import checksum, settled, sync_folder
+from datasets.encoding import Pieces, array_metadata, chunk_files, group_metadata
 from datasets.errors import DamagedStore, DatasetError, StoreError
 from datasets.pyramid import (
     fits_ome,
@@ -43,7 +45,7 @@ SCRATCH = 64 << 20
 
 
 def write_unit(data: xr.Dataset, folder: Path, progress: Callable[[float], None],
-               attrs: Callable[[], Mapping[str, Any]]) -> dict[str, int]:
+               attrs: Callable[[], Mapping[str, Any]]) -> dict[str, tuple[str, int]]:
     """Write a Dataset with its image levels into an empty folder.
 
     Parameters
@@ -57,22 +59,42 @@ def write_unit(data: xr.Dataset, folder: Path, progress: Callable[[float], None]
 
     Returns
     -------
-    Path within the folder -> CRC-32C of each file as it was handed to the disk.
+    Path within the folder -> (sha256, size) of each file, as it was read back from the disk.
+
+    Raises
+    ------
+    StoreError
+        If other bytes come back from the disk than were written.
     """
     writer = _Writer(data, folder, progress)
     try:
         return writer.write(attrs)
     finally:
         writer.pool.shutdown(cancel_futures=True)
+        writer.disk.shutdown(cancel_futures=True)
         writer.store.stop()
 
 
-def open_unit(folder: Path, files: Iterable[str], group: str | None = None, coords: Iterable[str] = ()) -> xr.Dataset:
-    """Open a folder lazily, without dask; `files` are those it must have, `coords` what is a coordinate whatever CF says.
+def open_unit(folder: Path, files: Mapping[str, Sequence[Any]], group: str | None = None,
+              coords: Iterable[str] = ()) -> xr.Dataset:
+    """Open a folder lazily, without dask.
 
-    A chunk whose file is gone raises DamagedStore when it is read: Zarr alone would return zeros.
+    Parameters
+    ----------
+    files : path -> (sha256, size)
+        What the folder must have.
+    group
+        A level, or the sums.
+    coords
+        What is a coordinate whatever CF says.
+
+    Raises
+    ------
+    DamagedStore
+        If the metadata are lost or altered. A chunk whose file is gone raises it when it is read, where Zarr alone would
+        return zeros; an altered one fails its checksum.
     """
-    ds = xr.open_zarr(PublishedFolder(folder, frozenset(files)), group=group, consolidated=group is None, chunks=None,
+    ds = xr.open_zarr(PublishedFolder(folder, files), group=group, consolidated=group is None, chunks=None,
                       decode_timedelta=False)
     ds.attrs.pop("ome", None)
     text = {name: v.astype(object) for name, v in ds.variables.items() if isinstance(v.dtype, np.dtypes.StringDType)}
@@ -130,8 +152,8 @@ class _RecordingFolder(LocalStore):
             self._busy -= 1
             self._turn.notify_all()
 
-    def put(self, key: str, content: Pieces) -> None:
-        """Write a file without Zarr."""
+    def put(self, key: str, content: Pieces) -> int:
+        """Write a file without Zarr, and return its checksum."""
         path = self.root / key
         path.parent.mkdir(parents=True, exist_ok=True)
         crc = 0
@@ -140,12 +162,13 @@ class _RecordingFolder(LocalStore):
                 crc = checksum(piece, crc)
                 _write_all(file, piece)
         self.written[key] = crc
+        return crc
 
 
 class PublishedFolder(LocalStore):
-    """A read-only folder that knows which files it must have."""
+    """A read-only folder that knows which files it must have, and what its metadata must be."""
 
-    def __init__(self, root: Path, files: frozenset[str]) -> None:
+    def __init__(self, root: Path, files: Mapping[str, Sequence[Any]]) -> None:
         super().__init__(root, read_only=True)
         self.files = files
 
@@ -172,6 +195,9 @@ class PublishedFolder(LocalStore):
         if found is None and key in self.files:
             raise DamagedStore(f"{self.root / key} is lost: these data cannot be read; "
                                f"`correlate verify` names all that is damaged, a backup or a new import mends it")
+        if found is not None and key.endswith(METADATA) and sha256(found.to_bytes()).hexdigest() != self.files[key][0]:
+            raise DamagedStore(f"{self.root / key} was altered: its sha256 is not the published one; a backup or a new import "
+                               f"mends it")
         return found
 
 
@@ -180,6 +206,8 @@ class _Writer:
         self.data = data
         self.numbers = {str(n): v for n, v in data.variables.items() if v.dtype.kind in NUMBERS}
         self.store = _RecordingFolder(folder)
+        self.disk = ThreadPoolExecutor(1)
+        self.settling: dict[str, Future[tuple[str, int]]] = {}
         self.pool = ThreadPoolExecutor(min(4, os.cpu_count() or 1))
         self.progress = progress
         self.total = max(1, sum(v.size * v.dtype.itemsize for v in self.numbers.values()))
@@ -187,13 +215,22 @@ class _Writer:
         self.nodes: dict[str, dict[str, Any]] = {}
         self.paths: dict[str, list[str]] = {}
 
-    def write(self, attrs: Callable[[], Mapping[str, Any]]) -> dict[str, int]:
+    def write(self, attrs: Callable[[], Mapping[str, Any]]) -> dict[str, tuple[str, int]]:
         self._write_rest(self.data.drop_vars(list(self.numbers)).reset_coords())
         for name, variable in self.numbers.items():
             self._write_levels(name, variable)
         self.progress(1.0)
         self._write_root(attrs())
-        return self.store.written
+        files = {key: self.settling[key].result() if key in self.settling else settled(self.store.root / key, crc)
+                 for key, crc in self.store.written.items()}
+        for path in sorted({self.store.root / parent for key in files for parent in Path(key).parents}):
+            sync_folder(path)
+        return files
+
+    def _put(self, key: str, content: Pieces) -> None:
+        """Hand a file to the disk; while the next is compressed, it is brought there and read back."""
+        crc = self.store.put(key, content)
+        self.settling[key] = self.disk.submit(settled, self.store.root / key, crc)
 
     def _write_rest(self, rest: xr.Dataset) -> None:
         """Text and times: small, and encoded by xarray, which knows how to read them again."""
@@ -277,14 +314,14 @@ class _Writer:
 
     def _chunks(self, path: str, block: NDArray[Any], region: Region, cut: Layout, dtype: np.dtype[Any]) -> None:
         for key, content in chunk_files(block, region, cut, dtype, self.pool):
-            self.store.put(f"{path}/{key}", content)
+            self._put(f"{path}/{key}", content)
 
     def _node(self, path: str, metadata: dict[str, Any]) -> None:
         parent = path.rpartition("/")[0]
         if parent and parent not in self.nodes:
             self._node(parent, group_metadata({}))
         self.nodes[path] = metadata
-        self.store.put(f"{path}/{METADATA}", _json(metadata))
+        self._put(f"{path}/{METADATA}", _json(metadata))
 
     def _write_root(self, attrs: Mapping[str, Any]) -> None:
         """The root last, with the metadata of every node, so that opening reads one file."""
@@ -298,7 +335,7 @@ class _Writer:
         order = {str(name): i for i, name in enumerate(self.data.variables)}
         members = {path: self.nodes[path] for path in sorted(self.nodes, key=lambda p: (order.get(p, len(order)), p))}
         consolidated = {"kind": "inline", "must_understand": False, "metadata": members}
-        self.store.put(METADATA, _json({**group_metadata(own), "consolidated_metadata": consolidated}))
+        self._put(METADATA, _json({**group_metadata(own), "consolidated_metadata": consolidated}))
 
 
 def _json(value: Any) -> Pieces:
