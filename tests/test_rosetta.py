@@ -292,6 +292,30 @@ def test_a_header_whose_data_file_is_lost_says_so(real_data, tmp_path):
         open_file(tmp_path / "tia_saed.emi")
 
 
+def test_all_series_of_a_tia_header_arrive_in_order_each_with_its_own_units(real_data, tmp_path):
+    """RosettaSciIO reads nine at most, and none in a folder with brackets in its name."""
+    folder = tmp_path / "grid [3]"
+    folder.mkdir()
+    shutil.copy(EM / "tia_tem_search.emi", folder / "many.emi")
+    for number in range(1, 12):
+        shutil.copy(EM / "tia_tem_search_1.ser", folder / f"many_{number}.ser")
+    found = open_file(folder / "many.emi")
+    assert len(found) == 11
+    assert found[0].conditions["magnification"] == 22500.0
+    assert found[0].warnings == ()
+    assert found[10].warnings == ("many.emi does not describe many_11.ser: its units are assumed to be metres",)
+    (folder / "many_1.ser").write_bytes((folder / "many_1.ser").read_bytes()[:30])
+    with pytest.raises(FileError, match=r"^many\.emi: "):
+        open_file(folder / "many.emi")
+
+
+@pytest.mark.parametrize(("name", "wrong"), [("jeol_View002_0000000.img", "a.dat"), ("tia_saed.emi", "a.dat")])
+def test_a_reader_that_needs_its_suffix_says_so(real_data, tmp_path, name, wrong):
+    shutil.copy(EM / name, tmp_path / wrong)
+    with pytest.raises(UnreadableFile, match=r"^a\.dat: is a .* but does not end in "):
+        open_file(tmp_path / wrong)
+
+
 def test_companions_of_a_file_are_known(real_data):
     assert [p.name for p in format_of(EM / "tia_saed.emi").companions(EM / "tia_saed.emi")] == ["tia_saed_1.ser"]
     mib = EM / "merlin_002_merlin_test_roi_sig256x128_nav4x2_hot_pixel_52x_39y.mib"

@@ -17,6 +17,7 @@ from math import prod
 from pathlib import Path
 from traceback import clear_frames
 from typing import Any
+from xml.etree import ElementTree
 
 import dask.array
 import numpy as np
@@ -40,6 +41,7 @@ from rsciio import (
     tvips,
 )
 from rsciio.tiff._api import _read_tiff  # the public reader leaves the file open when lazy
+from rsciio.utils._dictionary import DTBox
 
 from datasets.errors import UnreadableFile
 from datasets.formats import rosetta_sniff as sniff
@@ -128,9 +130,7 @@ class _Watched:
 
     def __getitem__(self, key: Any) -> Any:
         try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", ResourceWarning)
-                return np.asarray(self.data[key].compute(scheduler="synchronous"))
+            return np.asarray(self.data[key].compute(scheduler="synchronous"))
         except Exception as error:  # any byte may be wrong
             what = f"cannot be read further: {type(error).__name__}: {' '.join(str(error).split())[:200]}"
             raise UnreadableFile(self.path, what, todo="the file may be truncated or damaged") from error
@@ -394,7 +394,37 @@ def _read_tia(path: Path, lazy: bool) -> list[Rosetta]:
         raise UnreadableFile(path, "is a TIA header, but does not end in .emi", todo="rename it as its .ser files are named")
     if not sers_of_emi(path):
         raise UnreadableFile(path, f"its data file {path.stem}_1.ser is not beside it")
-    return _plain(tia, path, lazy)
+    return _read_emi(path, lazy)
+
+
+def _read_emi(path: Path, lazy: bool) -> list[Rosetta]:
+    """Every `.ser` with its own description.
+
+    RosettaSciIO finds nine at most, none in a folder whose name has brackets, guesses all units from the first description
+    and leaves out silently what it cannot read.
+    """
+    described = tia._api.get_xml_info_from_emi(str(path))
+    found: list[Rosetta] = []
+    lost = []
+    for ser in sers_of_emi(path):
+        number = _number_of_ser(ser)
+        own = described[number - 1:number]
+        try:
+            one = tia._api.ser_reader(str(ser), own or None, lazy)[-1]
+        except OSError as error:
+            lost.append(f"{ser.name} is left out: {' '.join(str(error).split())}")
+            continue
+        if own:
+            tags = DTBox(one["original_metadata"], box_dots=True)
+            tia._api.emixml2dtb(ElementTree.fromstring(own[0]), tags)
+            one["original_metadata"] = tags.to_dict()
+        else:
+            one["warnings"] = [f"{path.name} does not describe {ser.name}: its units are assumed to be metres"]
+        found.append(one)
+    if not found:
+        raise UnreadableFile(path, "; ".join(lost))
+    found[0]["warnings"] = [*found[0].get("warnings", ()), *lost]
+    return found
 
 
 def _mend_ser_axes(one: Rosetta) -> None:
@@ -405,11 +435,16 @@ def _mend_ser_axes(one: Rosetta) -> None:
 
 
 def sers_of_emi(path: Path) -> tuple[Path, ...]:
-    """The data files of a TIA header."""
+    """The data files of a TIA header, by number."""
     if path.suffix.lower() != ".emi":
         return ()
-    return tuple(sorted(p for p in path.parent.iterdir()
-                        if p.suffix.lower() == ".ser" and p.stem.rpartition("_")[0] == path.stem))
+    return tuple(sorted((p for p in path.parent.iterdir() if p.suffix.lower() == ".ser" and _number_of_ser(p)
+                         and p.stem.rpartition("_")[0] == path.stem), key=_number_of_ser))
+
+
+def _number_of_ser(path: Path) -> int:
+    number = path.stem.rpartition("_")[2]
+    return int(number) if number.isdecimal() else 0
 
 
 def _read_elid(path: Path, lazy: bool) -> list[Rosetta]:
