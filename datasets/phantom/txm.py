@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
+from scipy.special import expit
 
 from datasets.phantom.materials import ATOMIC_NUMBER, material
 
@@ -46,7 +47,7 @@ def cross_section_nm2(element: str, energy_eV: Float) -> Float:
         return np.zeros_like(energy_eV)
     z, edge = ATOMIC_NUMBER[element], K_EDGE_EV[element]
     smooth = 2 * 6.3e-4 / z ** 2 * (z ** 2 * 13.6 / energy_eV) ** 3
-    step = BELOW_EDGE + (1 - BELOW_EDGE) / (1 + np.exp(-(energy_eV - edge) / 0.8))
+    step = BELOW_EDGE + (1 - BELOW_EDGE) * expit((energy_eV - edge) / 0.8)
     line = WHITE_LINE * np.exp(-((energy_eV - edge - WHITE_LINE_EV) / 2.5) ** 2)
     return np.asarray(smooth * (step + line))
 
