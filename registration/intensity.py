@@ -13,11 +13,16 @@ from numpy.typing import NDArray
 from datasets.errors import DatasetError
 from registration.itk import MutualInformationError, Plan, climb_mutual_information
 from registration.picture import Picture, averaged, mirrored, picture
-from registration.quality import GRID, Verdict, blurred, judge, overlap_points, pose_spread
-from registration.search import ITERATIONS, WORK, Level, Scene, SearchBox, search
+from registration.quality import GRID, Verdict, blurred, judge, overlap_points
+from registration.search import ITERATIONS, PROMISING, WORK, Level, Scene, SearchBox, search
 from registration.transform import MODELS, Floats, Model, Transform, TransformError, fits, model_generators, n_parameters
+from registration.uncertainty import information_spread, settled
 
 MOVING, FIXED = "moving", "fixed"
+POINTS = 40000
+"""Most points at which the final pose is weighed."""
+KEPT = 0.85
+"""A climb by mutual information that keeps less of the evidence is undone."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,7 +133,7 @@ def _pose(reference: Picture, other: Picture, guess: Floats, model: Model, box: 
     near, far = averaged(reference, unit), averaged(other, unit * scale)
     found = search(near, far, unit, guess, box, seed)
     pair = found.pair
-    fine = Level(pair, 4 * pair.coarsest, pair.effort.points[2], np.random.default_rng(seed + 1))
+    fine = Level(pair, 4 * pair.coarsest, POINTS, np.random.default_rng(seed + 1))
     middle = Level(pair, 2 * pair.coarsest, pair.effort.points[1], np.random.default_rng(seed + 2))
     for level in (fine, middle):
         level.learn_null(np.random.default_rng(seed + 3))
@@ -136,31 +141,34 @@ def _pose(reference: Picture, other: Picture, guess: Floats, model: Model, box: 
     poses, _ = fine.refined(found.poses[:pair.effort.keep[2]], 0.375 * pair.field_of_view / pair.coarsest, ITERATIONS[2], dims)
     poses = np.stack([_constrained(p, pair.start, model) for p in poses])
     both = fine.evidence(poses) + middle.evidence(poses)
-    pose, before = poses[both.argmax()], float(both.max())
-    matrix = pair.affine(pose)
+    prior = _prior_std(model, box, pair)
+    best = settled(fine, pair.affine(poses[both.argmax()]), model, prior, reference.pixel)
     remarks: list[str] = []
-    climbed = _climb(near, far, matrix, model, seed)
+    climbed = _climb(near, far, best.matrix, model, seed)
     mutual, moved = float("nan"), float("nan")
-    pictures = _footprints(near, far, scale, (0, 0))
     if isinstance(climbed, str):
         remarks.append(climbed)
     else:
-        better, mutual, pictures = climbed
-        trial = pair.pose(better)[None]
-        moved = float(pair.distances(trial, pose)[0])
-        if float((fine.evidence(trial) + middle.evidence(trial))[0]) > 0.85 * before:
-            matrix, pose = better, trial[0]
-        else:
+        trial, mutual, pictures = climbed
+        at = np.stack([pair.pose(best.matrix), pair.pose(trial)])
+        moved = float(pair.distances(at[1:], at[0])[0])
+        before, after = fine.seen_from(at).evidence(at)
+        second = information_spread(*pictures, trial, model, prior, reference.pixel)
+        seen = np.minimum(reference.extent, other.extent / scale)
+        if after < KEPT * before:
             remarks.append("the mutual information led away from the evidence and was not followed")
-    spread = pose_spread(*pictures, matrix, model, _prior_std(model, box, pair))
-    if not spread.firm:
-        remarks.append("the mutual information has no clear maximum at this pose")
+        elif second.firm and second.error(model, seen) < best.error(model, seen):
+            best = second
+    rivals = found.poses[found.evidence > found.evidence[0] / PROMISING]
+    best = best.among([pair.affine(_constrained(p, pair.start, model)) for p in rivals], model, pair.cr)
+    if not best.firm:
+        remarks.append("the images do not determine every parameter of the pose")
     metrics = {
-        "evidence": float(fine.evidence(pose[None])[0]), "margin": found.margin, "held_out": found.held_out,
-        "attempts": float(found.attempts), "mutual_information": mutual, "moved_px": moved / reference.pixel,
-        "evidence_middle": float(found.evidence[0]),
+        "evidence": float(fine.evidence(pair.pose(best.matrix)[None])[0]), "margin": found.margin,
+        "held_out": found.held_out, "attempts": float(found.attempts),
+        "mutual_information": mutual, "moved_px": moved / reference.pixel, "evidence_middle": float(found.evidence[0]),
     }
-    return _Outcome(matrix, model, spread.covariance, metrics, tuple(remarks))
+    return _Outcome(best.matrix, model, best.covariance, metrics, tuple(remarks))
 
 
 def _climb(near: Picture, far: Picture, matrix: Floats, model: Model,
@@ -173,10 +181,9 @@ def _climb(near: Picture, far: Picture, matrix: Floats, model: Model,
     plan = Plan(shrink, tuple([30000, 60000][-len(shrink):]), step=0.5 * near.pixel, smallest=0.01 * near.pixel,
                 bins=32 if count > 20000 else 24 if count > 5000 else 16)
     try:
-        found, mutual = climb_mutual_information(*pictures, matrix, model, plan, seed)
+        return *climb_mutual_information(*pictures, matrix, model, plan, seed), pictures
     except MutualInformationError as error:
         return str(error)
-    return found, mutual, pictures
 
 
 def _footprints(near: Picture, far: Picture, scale: float, representation: tuple[int, int]) -> tuple[Picture, Picture]:

@@ -11,6 +11,7 @@ Double-angle normalised gradients: Haber & Modersitzki, 10.1007/11866763_89 (sou
 
 from __future__ import annotations
 
+from copy import copy
 from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
@@ -72,26 +73,35 @@ HIGH_PASS = 28.0
 EDGE = 6.0
 COARSEST = 64
 WORK = 512
-"""Lengths in pixels of the work grid; WORK of them span the larger field of view."""
+LEAST_SIGMA = 0.6
+"""Lengths in pixels of the work grid; WORK of them span the larger field of view. No smoothing is narrower than LEAST_SIGMA
+pixels of the coarser image."""
 SHEAR_STD = 0.01
 ITERATIONS = (5, 6, 8)
 PER_POSE = 4
+CHANCE = 30.0
+"""Evidence that the best of many wrong poses reaches by chance."""
 ENOUGH, SURE, PROMISING, CONFIRMED, AGREEING = 60.0, 2.2, 1.3, 40.0, 0.035
 
 
 # ------------------------------------------------------------------------------------------------------------ channels
 
 class Channels:
-    """The four channels of one image on its own pixels."""
+    """The four channels of one image on its own pixels.
 
-    def __init__(self, image: Picture, unit: float, effort: Effort) -> None:
+    `coarser` is the pixel of the coarser image of the pair, nm. A finer image is smoothed to that footprint on top of what both
+    get: otherwise all it shows is a little narrower, and the best pose a little too large or too small.
+    """
+
+    def __init__(self, image: Picture, unit: float, coarser: float, effort: Effort) -> None:
         values, mask = image.values, (image.mask > 0.5).astype(np.float32)
         self.image = image
         self.pixel = image.pixel
         pixels = unit / self.pixel
+        footprint = max(coarser**2 - self.pixel**2, 0.0) / 12
 
         def reach(sigma: float) -> float:
-            return max(sigma * pixels, 0.6)
+            return float(np.sqrt(max(sigma * unit, LEAST_SIGMA * coarser) ** 2 + footprint)) / self.pixel
 
         noise = _noise_std(values, mask)
         if mask.min() < 1:
@@ -286,10 +296,13 @@ class Scene:
 
 def scene(reference: Picture, other: Picture, unit: float, start: Floats, box: SearchBox, effort: Effort) -> Scene:
     """Compute the channels of two images; `start` is the (2, 3) prior pose, reference -> other."""
+    scale = float(np.sqrt(abs(np.linalg.det(start[:, :2]))))
+    pixel = max(reference.pixel, other.pixel / scale)
     fov = float(max(reference.extent.max(), other.extent.max()))
     smaller = float(min(reference.extent.min(), other.extent.min()))
     coarsest = COARSEST * int(np.clip(round(fov / smaller), 1, 3))
-    first = Scene(Channels(reference, unit, effort), Channels(other, unit, effort), fov, coarsest, np.zeros(6), box, effort)
+    channels = Channels(reference, unit, pixel, effort), Channels(other, unit * scale, pixel * scale, effort)
+    first = Scene(*channels, fov, coarsest, np.zeros(DEGREES_OF_FREEDOM), box, effort)
     return replace(first, start=first.pose(start), grids={})
 
 
@@ -424,13 +437,12 @@ class Level:
         self.variance = np.ones(5)
 
     def learn_null(self, rng: np.random.Generator, poses: int = 96) -> None:
-        """Measure the variance of each correlation over random poses of the box."""
-        box, start = self.pair.box, self.pair.start
-        reach = box.shift * self.pair.field_of_view * 0.8
-        turn = np.deg2rad(max(box.rotation_deg, 30.0))
+        """Measure the variance of each correlation over random poses, the same ones whatever the box."""
+        start = self.pair.start
+        reach = 0.4 * self.pair.field_of_view
         p = np.zeros((poses, DEGREES_OF_FREEDOM))
-        p[:, 0] = start[0] + rng.uniform(-turn, turn, poses)
-        p[:, 1] = start[1] + rng.uniform(-1, 1, poses) * max(np.log(box.scale), 0.05)
+        p[:, 0] = rng.uniform(-np.pi, np.pi, poses)
+        p[:, 1] = start[1] + rng.uniform(-0.175, 0.175, poses)
         p[:, 2:4] = start[2:4] + rng.uniform(-reach, reach, (poses, 2))
         q, overlap = self.correlations(p)
         enough = overlap > self.least
@@ -439,40 +451,70 @@ class Level:
     def correlations(self, poses: Floats) -> tuple[Floats, Floats]:
         """Correlation coefficients times the square root of the overlap (n, 5), and the points in the overlap (n,)."""
         found, overlaps = [], []
-        count = self.points.shape[1]
-        step = max(1, int(6e4 // count))
+        step = max(1, int(6e4 // self.points.shape[1]))
         for first in range(0, len(poses), step):
-            linear, shift = _linear_parts(poses[first:first + step])
-            theta = np.arctan2(linear[:, 1, 0] - linear[:, 0, 1], linear[:, 0, 0] + linear[:, 1, 1])
-            linear = linear * OVERSAMPLING / self.pitch
-            offset = (self.side / 2 - np.einsum("nij,nj->ni", linear, shift)).astype(np.float32)
-            at = linear.astype(np.float32).reshape(-1, 2) @ self.points + offset.reshape(-1, 1)
-            cell = np.floor(at).astype(np.int32).reshape(-1, 2, count)
-            uy, ux = cell[:, 0], cell[:, 1]
-            seen = (uy >= 0) & (ux >= 0) & (uy < self.side) & (ux < self.side)
-            w = np.take(self.table, np.where(seen, uy * self.side + ux, self.side**2), axis=0)
-            s = self.sums @ w
-            squares = np.einsum("npj,npj->nj", w[..., :4], w[..., :4])
-            overlap = np.maximum(s[:, 8, 4], 1)
-            other_sum, fixed_sum, fixed_squares = s[:, 8, :4], s[:, :4, 4], s[:, 4:8, 4]
-            products = s[:, :4, :4] - fixed_sum[:, :, None] * other_sum[:, None] / overlap[:, None, None]
-            vf = np.maximum(fixed_squares - fixed_sum**2 / overlap[:, None], 1e-3)
-            vo = np.maximum(squares - other_sum**2 / overlap[:, None], 1e-3)
-            orientation = np.cos(2 * theta) * (products[:, 2, 2] + products[:, 3, 3]) + np.sin(2 * theta) * (
-                products[:, 2, 3] - products[:, 3, 2])
-            r = [products[:, i, j] / np.sqrt(vf[:, i] * vo[:, j]) for i, j in PAIRS]
-            r.append(orientation / np.sqrt((vf[:, 2] + vf[:, 3]) * (vo[:, 2] + vo[:, 3])))
-            found.append(np.stack(r, 1) * np.sqrt(overlap)[:, None])
+            theta, seen = self._looked_up(poses[first:first + step])
+            squares = np.einsum("npj,npj->nj", seen[..., :4], seen[..., :4]).astype(np.float64)
+            q, overlap = _coefficients(theta, np.asarray(self.sums @ seen, np.float64), squares)
+            found.append(q)
             overlaps.append(overlap)
         return np.concatenate(found), np.concatenate(overlaps)
+
+    def without_each_tile(self, poses: Floats, per_side: int) -> Floats:
+        """Evidence (n, 1 + tiles) of poses on all points, and with the points of one square tile of the reference left out."""
+        low, high = self.points.min(1), self.points.max(1)
+        side = (high - low).max() * (1 + 1e-6) / per_side
+        cell = ((self.points - low[:, None]) / side).astype(int)
+        label = cell[0] * per_side + cell[1]
+        order = np.argsort(label, kind="stable")
+        starts = np.flatnonzero(np.r_[True, np.diff(label[order]) > 0])
+        parts = [order[i:j] for i, j in zip(starts, [*starts[1:], len(order)], strict=True)]
+        sums = [self.sums[:, part] for part in parts]
+        out = np.empty((len(poses), 1 + len(parts)))
+        for i, pose in enumerate(poses):
+            theta, seen = self._looked_up(pose[None])
+            tiles = np.stack([a @ seen[0, part] for a, part in zip(sums, parts, strict=True)]).astype(np.float64)
+            squares = np.stack([(seen[0, part, :4] ** 2).sum(0, dtype=np.float64) for part in parts])
+            s = np.concatenate([tiles.sum(0)[None], tiles.sum(0) - tiles])
+            squares = np.concatenate([squares.sum(0)[None], squares.sum(0) - squares])
+            q, _ = _coefficients(np.repeat(theta, len(s)), s, squares)
+            out[i] = self._total(q, np.repeat(pose[None], len(s), 0))
+        return out
+
+    def seen_from(self, poses: Floats) -> Level:
+        """The level with only those points that every one of the poses puts inside the other image.
+
+        Evidence grows with the overlap, which would draw a free pose towards more of it; among these poses it cannot.
+        """
+        kept = np.ones(self.points.shape[1], bool)
+        for pose in poses:
+            kept &= self._looked_up(pose[None])[1][0, :, 4] > 0
+        level = copy(self)
+        level.points, level.sums = self.points[:, kept], self.sums[:, kept]
+        level.least = min(self.least, 0.5 * float(kept.sum()))
+        return level
+
+    def _looked_up(self, poses: Floats) -> tuple[Floats, Image]:
+        """Rotation (n,) of poses and the other image's channels (n, points, 8) at the points."""
+        linear, shift = _linear_parts(poses)
+        theta = np.arctan2(linear[:, 1, 0] - linear[:, 0, 1], linear[:, 0, 0] + linear[:, 1, 1])
+        linear = linear * OVERSAMPLING / self.pitch
+        offset = (self.side / 2 - np.einsum("nij,nj->ni", linear, shift)).astype(np.float32)
+        at = linear.astype(np.float32).reshape(-1, 2) @ self.points + offset.reshape(-1, 1)
+        cell = np.floor(at).astype(np.int32).reshape(len(poses), 2, self.points.shape[1])
+        uy, ux = cell[:, 0], cell[:, 1]
+        seen = (uy >= 0) & (ux >= 0) & (uy < self.side) & (ux < self.side)
+        return theta, np.take(self.table, np.where(seen, uy * self.side + ux, self.side**2), axis=0)
+
+    def _total(self, q: Floats, poses: Floats) -> Floats:
+        s = q * q / self.variance
+        s[:, 4] *= np.sign(q[:, 4])
+        return cast(Floats, s.sum(1) - ((poses[:, 4:] / SHEAR_STD) ** 2).sum(1) - self.pair.outside(poses))
 
     def evidence(self, poses: Floats) -> Floats:
         """Evidence (n,) of poses (n, 6): -1 where too little overlaps; shear and leaving the box cost."""
         q, overlap = self.correlations(poses)
-        s = q * q / self.variance
-        s[:, 4] *= np.sign(q[:, 4])
-        cost = ((poses[:, 4:] / SHEAR_STD) ** 2).sum(1) + self.pair.outside(poses)
-        return np.where(overlap > self.least, s.sum(1) - cost, -1.0)
+        return np.where(overlap > self.least, self._total(q, poses), -1.0)
 
     def refined(self, poses: Floats, step: float, iterations: int, dims: int) -> tuple[Floats, Floats]:
         """Climb from every pose along each parameter by parabolas; `step` is in nm at the rim and shrinks every round."""
@@ -502,6 +544,20 @@ class Level:
             poses, best = np.where(better[:, None], trial, poses), np.where(better, value, best)
             steps *= np.where(better, 0.7, 0.5)
         return poses, best
+
+
+def _coefficients(theta: Floats, s: Floats, squares: Floats) -> tuple[Floats, Floats]:
+    """Correlations times the root of the overlap (n, 5) and the overlap (n,), from sums of products (n, 9, 8) over points."""
+    overlap = np.maximum(s[:, 8, 4], 1)
+    other_sum, fixed_sum, fixed_squares = s[:, 8, :4], s[:, :4, 4], s[:, 4:8, 4]
+    products = s[:, :4, :4] - fixed_sum[:, :, None] * other_sum[:, None] / overlap[:, None, None]
+    vf = np.maximum(fixed_squares - fixed_sum**2 / overlap[:, None], 1e-3)
+    vo = np.maximum(squares - other_sum**2 / overlap[:, None], 1e-3)
+    orientation = np.cos(2 * theta) * (products[:, 2, 2] + products[:, 3, 3]) + np.sin(2 * theta) * (
+        products[:, 2, 3] - products[:, 3, 2])
+    r = [products[:, i, j] / np.sqrt(vf[:, i] * vo[:, j]) for i, j in PAIRS]
+    r.append(orientation / np.sqrt((vf[:, 2] + vf[:, 3]) * (vo[:, 2] + vo[:, 3])))
+    return np.stack(r, 1) * np.sqrt(overlap)[:, None], overlap
 
 
 # ------------------------------------------------------------------------------------------------------------ the search
@@ -563,8 +619,8 @@ def _descend(pair: Scene, rng: np.random.Generator) -> tuple[Floats, Floats, Lev
 
 def margin(evidence: Floats) -> float:
     """Evidence of the best of distinct poses over that of the second, which counts at least as chance would give."""
-    positive = evidence[evidence > 0]
-    return float(positive[0] / max(positive[1], 30.0)) if len(positive) > 1 else 1.0
+    best, second = (*np.sort(evidence)[::-1][:2], 0.0)[:2]
+    return float(best / max(second, CHANCE)) if best > 0 else 1.0
 
 
 def agreement(pair: Scene, pose: Floats, variance: Floats, rng: np.random.Generator) -> float:

@@ -122,7 +122,7 @@ def view(scene, rng, shape, pixel_nm, matrix, *, counts=None, read=0.0):
     y, x = np.mgrid[:shape[0], :shape[1]]
     p = np.stack([y.ravel() * pixel_nm[0], x.ravel() * pixel_nm[1]], 1) @ matrix[:, :2].T + matrix[:, 2]
     at = p.T / PIXEL + (SIZE - 1) / 2
-    a = ndi.map_coordinates(blurred, at, order=1, mode="nearest").reshape(shape)
+    a = ndi.map_coordinates(blurred, at, order=1, mode="constant", cval=float(np.median(blurred[::9, ::9]))).reshape(shape)
     seen = rng.poisson(np.maximum(a, 0) * counts) if counts else a + read * rng.standard_normal(shape)
     return seen.astype(np.float32)
 
