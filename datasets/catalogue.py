@@ -74,18 +74,13 @@ def record(root: Path, unit: str, manifests: Manifests) -> None:
         return
 
 
-def parents(root: Path, read: Reader) -> dict[str, dict[str, str]]:
-    """Current derived unit -> the units and versions it was made from."""
-    with _caught_up(root, read) as db:
-        rows = db.execute("SELECT unit, parents FROM versions WHERE current = 1 AND parents != '{}' ORDER BY unit")
-        return {unit: json.loads(text) for unit, text in rows}
-
-
 def rebuild(root: Path, read: Reader) -> None:
-    """Throw the index away and make it again from references and manifests."""
-    discard(root)
-    with _caught_up(root, read):
-        pass
+    """Make the index again from references and manifests, in one transaction; a file that is no index is replaced."""
+    with _connected(root) as db, db:
+        db.execute("BEGIN IMMEDIATE")
+        db.execute("DELETE FROM versions")
+        db.execute("DELETE FROM refs")
+        _follow(db, stamps(root), read)
 
 
 def discard(root: Path) -> None:
@@ -106,6 +101,8 @@ def disagreements(root: Path, read: Reader, whole: set[str]) -> list[str]:
             integrity = [str(row[0]) for row in db.execute("PRAGMA integrity_check")]
             if integrity != ["ok"]:
                 return [f"the index is damaged: {integrity[0]}"]
+            if _is_empty(db):  # its maker was interrupted; the next look makes it
+                return []
             seen = _seen(db)
             rows = {(row[0], row[1]): row[2:] for row in db.execute("SELECT * FROM versions")}
     except sqlite3.DatabaseError as error:
@@ -119,17 +116,6 @@ def disagreements(root: Path, read: Reader, whole: set[str]) -> list[str]:
         if held != expected:
             found.append(f"{unit}: the index has {len(held)} versions that differ from the {len(expected)} published ones")
     return found
-
-
-def known_units(root: Path) -> set[str]:
-    """Units of which the index knows a published version, without bringing it up to date."""
-    if not (root / FILE_NAME).exists():
-        return set()
-    try:
-        with closing(_connect(root)) as db:
-            return {str(row[0]) for row in db.execute("SELECT DISTINCT unit FROM versions")}
-    except sqlite3.DatabaseError:
-        return set()
 
 
 def reference_path(root: Path, unit: str) -> Path:
@@ -194,7 +180,11 @@ def _connected(root: Path) -> Iterator[sqlite3.Connection]:
 
 def _usable(root: Path) -> bool:
     with closing(_connect(root)) as db:
-        return db.execute("PRAGMA user_version").fetchone()[0] in (0, SCHEMA)
+        return bool(db.execute("PRAGMA user_version").fetchone()[0] == SCHEMA) or _is_empty(db)
+
+
+def _is_empty(db: sqlite3.Connection) -> bool:
+    return bool(db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] == 0)
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 import itertools
 import math
+import mmap
 from collections.abc import Iterator
 
 import numpy as np
@@ -32,6 +33,20 @@ def size_of(region: Region) -> int:
     return math.prod(s.stop - s.start for s in region)
 
 
+def release(values: object) -> None:
+    """Give back the memory of a mapped file; its pages stay in the system's cache as long as there is room.
+
+    Without it, a process that walks through a file seems to hold all of it. A private copy (mode "c") is left alone: its
+    changes would be lost.
+    """
+    shared = False
+    while isinstance(values, np.ndarray):
+        shared = shared or getattr(values, "mode", None) in ("r", "r+", "w+")
+        values = values.base
+    if shared and isinstance(values, mmap.mmap):
+        values.madvise(mmap.MADV_DONTNEED)
+
+
 class Source:
     """An array to be consumed by regions that together cover it once.
 
@@ -42,13 +57,14 @@ class Source:
     def __init__(self, variable: xr.Variable) -> None:
         self.variable = variable
         self.dtype = variable.dtype.newbyteorder("=")
+        self.mapped: object = None
         self._held: dict[tuple[int, ...], tuple[NDArray[np.generic], int]] = {}
 
     def read(self, region: Region) -> NDArray[np.generic]:
         """The values of one region, in native byte order."""
         chunks = self.variable.chunks
         if chunks is None or self._largest_block(chunks) > LARGEST_BLOCK:
-            values = _values(self.variable[region])
+            values = self.mapped = _values(self.variable[region])
         else:
             values = self._assembled(region, chunks)
         return values.astype(self.dtype, copy=False)

@@ -34,7 +34,7 @@ from datasets.pyramid import (
     pyramid_axes,
     working_dtype,
 )
-from datasets.streaming import Region, Source, regions
+from datasets.streaming import Region, Source, regions, release
 
 METADATA = "zarr.json"
 NUMBERS = "iufcb"
@@ -275,10 +275,12 @@ class _Writer:
                 self._chunks(path, block, region, cut, dtype)
                 if coarser is not None:
                     halve(block, axes, coarser[_half(region, axes)], label=label)
+                    release(coarser)
                 if level == 0:
                     self._advance(block.nbytes)
                     if total is not None:
                         total[region[:-1]] += block.sum(axis=-1, dtype=total.dtype)
+                release(source.mapped if isinstance(source, Source) else source)
             if coarser is not None:
                 source = coarser
         if total is not None:

@@ -77,6 +77,27 @@ def test_an_index_that_is_no_database_is_made_again(store):
     assert list(store.catalogue().title) == ["1", "2"]
 
 
+@pytest.mark.parametrize("size", [0, 1])
+def test_a_maker_of_the_index_killed_at_once_leaves_nothing_wrong(store, size):
+    store.publish("a", picture("1"), kind="acquisition")
+    catalogue.discard(store.root)
+    sqlite3.connect(store.root / catalogue.FILE_NAME).close()
+    if size:
+        with sqlite3.connect(store.root / catalogue.FILE_NAME) as db:
+            db.execute("PRAGMA journal_mode = WAL")
+        db.close()
+    assert store.verify() == []
+    assert list(store.catalogue().title) == ["1"]
+
+
+def test_an_index_of_another_layout_is_made_again(store):
+    store.publish("a", picture("1"), kind="acquisition")
+    with sqlite3.connect(store.root / catalogue.FILE_NAME) as db:
+        db.execute("PRAGMA user_version = 77")
+    db.close()
+    assert list(store.catalogue().title) == ["1"]
+
+
 def test_verify_names_an_index_that_disagrees(store):
     store.publish("a", picture("1"), kind="acquisition")
     with sqlite3.connect(store.root / catalogue.FILE_NAME) as db:

@@ -5,8 +5,11 @@ import math
 import multiprocessing
 import os
 import shutil
+import subprocess
+import sys
 import threading
 import tracemalloc
+from pathlib import Path
 
 import dask.array as da
 import numpy as np
@@ -18,7 +21,7 @@ import zarr
 from datasets.errors import DamagedStore, DatasetError, FileError, StoreConflict, StoreError
 from datasets.provenance import RawHash, sha256_of
 from datasets.store import Store
-from datasets.streaming import Source, regions
+from datasets.streaming import Source, regions, release
 
 
 def spectrum(value=1.0, **attrs):
@@ -271,6 +274,27 @@ def test_a_dask_array_is_computed_block_by_block_and_each_block_once(store):
     store.publish("u", xr.Dataset({"intensity": (("y", "x"), data)}), kind="acquisition")
     assert sorted(computed) == [(i, j) for i in range(5) for j in range(4)]
     np.testing.assert_array_equal(store.open("u").intensity, data.compute())
+
+
+@pytest.mark.parametrize("mode", ["r", "r+", "c"])
+def test_giving_memory_back_changes_no_value(tmp_path, mode):
+    path = tmp_path / "raw.bin"
+    np.arange(1 << 16, dtype="u4").tofile(path)
+    values = np.memmap(path, "u4", mode=mode)
+    if mode != "r":
+        values[5] = 99
+    release(values[::2])
+    assert values[5] == (5 if mode == "r" else 99)
+    assert values.sum(dtype="u8") == (1 << 15) * ((1 << 16) - 1) + (0 if mode == "r" else 94)
+
+
+@pytest.mark.slow
+def test_nothing_published_is_lost_in_a_torture():
+    script = Path(__file__).parents[1] / "benchmarks" / "torture.py"
+    command = [sys.executable, script, "--kills", "20", "--flips", "20"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+    assert "all held" in done.stdout
 
 
 @pytest.mark.parametrize("shape", [(7,), (100, 30), (5, 33, 40)])
