@@ -3,6 +3,7 @@
 from correlate.descriptors.composition import EDX_COMPOSITION, EELS_COMPOSITION
 from correlate.descriptors.descriptor import Descriptor, Measurement
 from correlate.descriptors.efficiency import EFFICIENCY
+from correlate.descriptors.impedance import IMPEDANCE
 from correlate.descriptors.thickness import IMAGE_THICKNESS, MAP_THICKNESS
 from correlate.descriptors.xps_composition import XPS_COMPOSITION
 
@@ -13,6 +14,7 @@ DESCRIPTORS: dict[str, Descriptor] = {d.name: d for d in (
     EDX_COMPOSITION,
     XPS_COMPOSITION,
     EFFICIENCY,
+    IMPEDANCE,
 )}
 
 

@@ -105,6 +105,8 @@ def coulombic_efficiency(ds: xr.Dataset) -> xr.Dataset:
     missing = [name for name in ("current", "charge") if name not in ds]
     if missing:
         return _undefined(f"the file has no {' and no '.join(missing)}")
+    if ds["current"].ndim != 1:
+        return _undefined("a series of records, of which none is singled out")
     halves = half_cycles(ds)
     plating, convention = _plating_sign(ds, halves)
     if plating == 0.0:

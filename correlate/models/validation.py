@@ -19,7 +19,7 @@ from sklearn.pipeline import Pipeline
 from correlate.descriptors import role_of
 from correlate.descriptors.descriptor import STRUCTURE
 from correlate.descriptors.efficiency import log_ce
-from correlate.models.pipeline import candidates, fitted, structure_columns
+from correlate.models.pipeline import candidates, fitted, model_features, structure_columns
 from datasets.errors import DatasetError
 
 Floats = NDArray[np.float64]
@@ -77,8 +77,15 @@ class ModelResult:
 class _Data:
     x: pd.DataFrame
     y: Floats
-    weight: Floats
+    variance: Floats
     group: Labels
+
+    @property
+    def weight(self) -> Floats:
+        """From these samples alone, so that training knows nothing of what it is tried on."""
+        spread = float(np.var(self.y))
+        weight = 1.0 / (np.where(np.isfinite(self.variance), self.variance, spread) + INTRINSIC_SHARE * spread + 1e-12)
+        return np.asarray(weight / weight.mean())
 
 
 def validate(table: pd.DataFrame, target: str = "ce_mean", *, group: str = "group", features: Sequence[str] | None = None,
@@ -159,9 +166,8 @@ def _prepared(table: pd.DataFrame, target: str, group: str,
     y = logs[usable, 0]
     if float(np.ptp(y)) < 1e-9:
         raise ModelRefused("all samples have the same CE: there is nothing to explain")
-    variance = np.where(np.isfinite(logs[usable, 1]), logs[usable, 1] ** 2, float(np.var(y)))
-    weight = 1.0 / (variance + INTRINSIC_SHARE * float(np.var(y)))
-    return _Data(rows[names].astype(float).reset_index(drop=True), y, weight / weight.mean(), groups), rows, left_out, warnings
+    data = _Data(model_features(rows, names).reset_index(drop=True), y, logs[usable, 1] ** 2, groups)
+    return data, rows, left_out, warnings
 
 
 def _outer(data: _Data) -> tuple[Floats, Floats, Floats, Floats, dict[str, str], dict[str, Pipeline]]:
@@ -172,8 +178,8 @@ def _outer(data: _Data) -> tuple[Floats, Floats, Floats, Floats, dict[str, str],
         test = data.group == name
         train = _part(data, ~test)
         label, residual, folds = _chosen(train)
-        model = fitted(clone(candidates(list(data.x.columns), train.y.size)[label]), train.x, train.y, train.weight)
-        predicted[test] = model.predict(data.x[test])
+        model = fitted(clone(candidates(train.y.size)[label]), train.x, train.y, train.weight)
+        predicted[test] = model.predict(data.x[test].to_numpy())
         low[test], high[test] = _interval(folds, residual, train.group, data.x[test])
         baseline[test] = np.average(train.y, weights=train.weight)
         chosen[str(name)], models[str(name)] = label, model
@@ -183,13 +189,13 @@ def _outer(data: _Data) -> tuple[Floats, Floats, Floats, Floats, dict[str, str],
 def _chosen(train: _Data) -> tuple[str, Floats, dict[str, Pipeline]]:
     """The candidate of least weighted error on left-out training electrolytes, its residuals there, and its fold models."""
     best: tuple[float, str, Floats, dict[str, Pipeline]] | None = None
-    for label, template in candidates(list(train.x.columns), train.y.size).items():
+    for label, template in candidates(train.y.size).items():
         residual, folds = np.full(train.y.size, np.nan), {}
         for name in sorted(set(train.group)):
             test = train.group == name
             part = _part(train, ~test)
             folds[str(name)] = fitted(clone(template), part.x, part.y, part.weight)
-            residual[test] = np.abs(train.y[test] - folds[str(name)].predict(train.x[test]))
+            residual[test] = np.abs(train.y[test] - folds[str(name)].predict(train.x[test].to_numpy()))
         error = float(np.average(residual**2, weights=train.weight))
         if best is None or error < best[0]:
             best = (error, label, residual, folds)
@@ -199,7 +205,7 @@ def _chosen(train: _Data) -> tuple[str, Floats, dict[str, Pipeline]]:
 
 def _interval(folds: dict[str, Pipeline], residual: Floats, group: Labels, x: pd.DataFrame) -> tuple[Floats, Floats]:
     """Jackknife+ over groups: quantiles of what each left-out fold predicts here, minus and plus its left-out residuals."""
-    prediction = np.stack([folds[str(name)].predict(x) for name in group])
+    prediction = np.stack([folds[str(name)].predict(x.to_numpy()) for name in group])
     n = residual.size
     rank = min(math.ceil(LEVEL * (n + 1)), n) - 1
     upper = np.sort(prediction + residual[:, None], axis=0)[rank]
@@ -227,7 +233,7 @@ def _scrambled(data: _Data, skill: float, rng: np.random.Generator, times: int) 
     found = []
     for _ in range(times):
         order = rng.permutation(data.y.size)
-        shuffled = _Data(data.x, data.y[order], data.weight[order], data.group)
+        shuffled = _Data(data.x, data.y[order], data.variance[order], data.group)
         predicted, _, _, baseline, _, _ = _outer(shuffled)
         found.append(1 - float(np.sum((predicted - shuffled.y) ** 2) / np.sum((baseline - shuffled.y) ** 2)))
     if not found:
@@ -242,7 +248,7 @@ def _importances(data: _Data, models: dict[str, Pipeline], names: list[str], rng
     total = float(np.sum((data.y - data.y.mean()) ** 2))
     groups = sorted(models)
     tests = {g: np.flatnonzero(data.group == g) for g in groups}
-    plain = {g: float(np.sum((models[g].predict(data.x.iloc[tests[g]]) - data.y[tests[g]]) ** 2)) for g in groups}
+    plain = {g: float(np.sum((models[g].predict(data.x.iloc[tests[g]].to_numpy()) - data.y[tests[g]]) ** 2)) for g in groups}
     found = []
     for name in names:
         growth = np.zeros((len(groups), repeats))
@@ -252,7 +258,7 @@ def _importances(data: _Data, models: dict[str, Pipeline], names: list[str], rng
                 x = data.x.iloc[tests[g]].copy()
                 x[name] = rng.choice(data.x[name].to_numpy(), tests[g].size)
                 parts.append(x)
-            guess = models[g].predict(pd.concat(parts)).reshape(repeats, -1)
+            guess = models[g].predict(pd.concat(parts).to_numpy()).reshape(repeats, -1)
             growth[k] = np.sum((guess - data.y[tests[g]]) ** 2, axis=1) - plain[g]
         drawn = growth.mean(1)[rng.integers(0, len(groups), (BOOTSTRAPS, len(groups)))].sum(1) / total
         low, high = np.quantile(drawn, [0.05, 0.95])
@@ -261,7 +267,7 @@ def _importances(data: _Data, models: dict[str, Pipeline], names: list[str], rng
 
 
 def _part(data: _Data, mask: NDArray[np.bool_]) -> _Data:
-    return _Data(data.x[mask], data.y[mask], data.weight[mask], data.group[mask])
+    return _Data(data.x[mask], data.y[mask], data.variance[mask], data.group[mask])
 
 
 def _plain(value: Any) -> Any:
