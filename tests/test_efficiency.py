@@ -13,6 +13,7 @@ from correlate.descriptors.efficiency import (
     log_ce,
     measure,
 )
+from datasets.acquisition import read_acquisitions
 
 CURRENT_MA = 1.0
 
@@ -158,3 +159,13 @@ def test_half_cycles_skip_rests_and_an_empty_run_has_none():
     idle = ds.assign(current=0 * ds.current)
     assert half_cycles(idle).charge.size == 0
     assert math.isnan(value(idle, "ce_mean").value)
+
+
+@pytest.mark.parametrize(("file", "electrode", "efficiency"), [
+    ("yadg_gcpl.mpr", "positive", 0.99998), ("yadg_bcd.issue_241.mpr", "negative", 0.99771)])
+def test_a_real_cell_has_an_efficiency_only_once_its_plating_electrode_is_said(real_data, file, electrode, efficiency):
+    path = real_data / "echem" / file
+    assert math.isnan(value(read_acquisitions(path)[0], "ce_mean").value)
+    assert "plating_electrode" in value(read_acquisitions(path)[0], "ce_mean").reason
+    said = read_acquisitions(path, conditions={"plating_electrode": electrode})[0]
+    assert value(said, "ce_mean").value == pytest.approx(efficiency, abs=2e-5)

@@ -68,7 +68,8 @@ def half_cycles(ds: xr.Dataset) -> HalfCycles:
     step was not saved, the turning point lies between two saved points: it is where the counter must have been, given the two
     currents and the charge counted between. No saved points are integrated.
     """
-    current = _values(ds, "current")
+    # an instrument that is idle may record no current at all
+    current = np.nan_to_num(_values(ds, "current"))
     time = ds["time"].to_numpy().astype(np.float64)
     charge = _values(ds, "charge")
     potential = _values(ds, "potential") if "potential" in ds else np.full(current.size, np.nan)
@@ -113,6 +114,7 @@ def coulombic_efficiency(ds: xr.Dataset) -> xr.Dataset:
         return _undefined(convention)
     first = int(np.argmax(halves.sign == plating)) if (halves.sign == plating).any() else halves.sign.size
     plate = np.arange(first, halves.sign.size - 1, 2)
+    plate = plate[np.isfinite(halves.charge[plate]) & np.isfinite(halves.charge[plate + 1])]
     if plate.size == 0:
         return _undefined("no plating that is followed by stripping")
     strip = plate + 1
