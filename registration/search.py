@@ -142,7 +142,8 @@ def _smooth(a: NDArray[Any], sigma: float) -> Image:
 
 
 def _gradient(a: Image, sigma: float) -> tuple[Image, Image]:
-    return tuple(ndi.gaussian_filter(a, sigma, order=order, truncate=3.0) for order in ((1, 0), (0, 1)))  # type: ignore[return-value]
+    return (ndi.gaussian_filter(a, sigma, order=(1, 0), truncate=3.0),
+            ndi.gaussian_filter(a, sigma, order=(0, 1), truncate=3.0))
 
 
 def _noise_std(a: Image, mask: Image) -> float:
