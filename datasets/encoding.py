@@ -66,26 +66,30 @@ def chunk_files(block: NDArray[Any], region: Region, cut: Layout, dtype: np.dtyp
     region
         Its place in the array: starts at a multiple of `cut.unit`.
     pool
-        Compresses several chunks at once.
+        Compresses several files at once.
 
     Yields
     ------
     Key within the array's folder, as `c/0/1`, and content in pieces.
     """
     grid = [range(s.start // u, math.ceil(s.stop / u)) for s, u in zip(region, cut.unit, strict=True)]
-    for index in itertools.product(*grid):
-        starts = [i * u - s.start for i, u, s in zip(index, cut.unit, region, strict=True)]
+    places = list(itertools.product(*grid))
+
+    def content(place: tuple[int, ...]) -> Pieces:
+        starts = [i * u - s.start for i, u, s in zip(place, cut.unit, region, strict=True)]
         part = block[tuple(slice(a, a + u) for a, u in zip(starts, cut.unit, strict=True))]
-        content = _shard(part, cut, dtype, pool) if cut.shards else _chunk(part, cut.chunks, dtype)
-        yield "/".join(["c", *map(str, index)]), content
+        return _shard(part, cut, dtype) if cut.shards else _chunk(part, cut.chunks, dtype)
+
+    for place, pieces in zip(places, pool.map(content, places), strict=True):
+        yield "/".join(["c", *map(str, place)]), pieces
 
 
-def _shard(part: NDArray[Any], cut: Layout, dtype: np.dtype[Any], pool: Executor) -> Pieces:
+def _shard(part: NDArray[Any], cut: Layout, dtype: np.dtype[Any]) -> Pieces:
     counts = [u // c for u, c in zip(cut.unit, cut.chunks, strict=True)]
     present = [math.ceil(n / c) for n, c in zip(part.shape, cut.chunks, strict=True)]
     places = list(itertools.product(*map(range, present)))
     pieces = [part[tuple(slice(i * c, (i + 1) * c) for i, c in zip(place, cut.chunks, strict=True))] for place in places]
-    contents = list(pool.map(lambda piece: _chunk(piece, cut.chunks, dtype), pieces))
+    contents = [_chunk(piece, cut.chunks, dtype) for piece in pieces]
     index = np.full((*counts, 2), ABSENT, "<u8")
     offset = 0
     for place, content in zip(places, contents, strict=True):
