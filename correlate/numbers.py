@@ -37,29 +37,29 @@ def with_error(value: float | None, std: float | None, unit: str = "", *, why: s
     return f"({body}){_times(power)}{suffix}" if power else body + suffix
 
 
-def magnitude(value: float | None, unit: str = "") -> str:
-    """A number whose error is told elsewhere, to three digits: "1.9 × 10³ e⁻/Å²", "89 nm"."""
+def magnitude(value: float | None, unit: str = "", *, digits: int = 3) -> str:
+    """A number whose error is told elsewhere, to so many digits: "2.30 × 10⁴ e⁻/Å²", "89.0 nm"."""
     if value is None or not isfinite(value):
         return ABSENT
-    return _bare(value) + (f"{NO_BREAK}{unit}" if unit and unit != "1" else "")
+    return _bare(value, digits) + (f"{NO_BREAK}{unit}" if unit and unit != "1" else "")
 
 
-def length(nm: float | None) -> str:
-    """A length in the unit a person would choose: Å, nm, µm or mm, to three digits."""
+def length(nm: float | None, *, digits: int = 3) -> str:
+    """A length in the unit a person would choose: Å, nm, µm or mm."""
     if nm is None or not isfinite(nm):
         return ABSENT
     for size, unit in ((1e6, "mm"), (1e4, "µm"), (1.0, "nm")):
         if abs(nm) >= size:
             factor = {"mm": 1e6, "µm": 1e3, "nm": 1.0}[unit]
-            return magnitude(nm / factor, unit)
-    return magnitude(nm * 10, "Å") if nm else f"0{NO_BREAK}nm"
+            return magnitude(nm / factor, unit, digits=digits)
+    return magnitude(nm * 10, "Å", digits=digits) if nm else f"0{NO_BREAK}nm"
 
 
-def _bare(value: float) -> str:
+def _bare(value: float, digits: int = 3) -> str:
     power = _power(abs(value))
     scaled = value / 10**power
     first = floor(log10(abs(scaled))) if scaled else 0
-    text = _fixed(float(f"{scaled:.3g}"), max(0, 2 - first))
+    text = _fixed(float(f"{scaled:.{digits}g}"), max(0, digits - 1 - first))
     return f"{text}{_times(power)}" if power else text
 
 

@@ -5,8 +5,8 @@ from urllib.parse import parse_qs, unquote
 
 from dash import ClientsideFunction, Dash, Input, Output, State, dcc, html
 from dash.development.base_component import Component
-from dash.exceptions import PreventUpdate
-from flask import Flask
+from dash.exceptions import DependencyException, PreventUpdate
+from flask import Flask, abort, request
 from werkzeug.serving import BaseWSGIServer, make_server
 
 from correlate.study import Study
@@ -15,6 +15,7 @@ from dashboards.pages.shell import empty, frame
 from dashboards.security import protect
 from dashboards.source import Source
 from dashboards.tiles import Tiles
+from datasets.errors import DatasetError
 
 TITLE = "correlate"
 
@@ -46,7 +47,10 @@ def create_app(study: Study) -> Dash:
 
     @app.callback(Output("page", "children"), Input("url", "pathname"), Input("url", "search"))
     def show(pathname: str | None, search: str | None) -> Component:
-        return page_at(source, pathname or "/", search or "")
+        try:
+            return page_at(source, pathname or "/", search or "")
+        except DatasetError as error:  # a damaged unit, say: the other pages still stand
+            return frame(study.sheet, "", "Cannot be shown", empty("This page cannot be shown", str(error), "correlate verify"))
 
     @app.callback(
         Output("url", "pathname"),
@@ -68,7 +72,21 @@ def create_app(study: Study) -> Dash:
     server: Flask = app.server
     Tiles(source.raster).serve(server)
     protect(server, script_hashes=app.csp_hashes())
+    server.before_request(lambda: _only_known_callbacks(app))
+    server.register_error_handler(DependencyException, lambda error: (f"not found: {type(error).__name__}", 404))
     return app
+
+
+def _only_known_callbacks(app: Dash) -> None:
+    """Answer a call that names no callback, or lacks its parts, with 400 instead of a failure inside Dash."""
+    if request.method != "POST" or not request.path.endswith("/_dash-update-component"):
+        return
+    body = request.get_json(silent=True)
+    callback = app.callback_map.get(str(body.get("output"))) if isinstance(body, dict) else None
+    inputs, outputs = (body.get("inputs"), body.get("outputs")) if isinstance(body, dict) else (None, None)
+    complete = isinstance(outputs, dict | list) and isinstance(inputs, list)
+    if callback is None or not complete or len(inputs or ()) != len(callback["inputs"]):
+        abort(400)
 
 
 def page_at(source: Source, pathname: str, search: str) -> Component:

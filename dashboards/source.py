@@ -186,7 +186,7 @@ class Source:
         where the covariance is unknown or the ellipse holds more than MEAN_AT_MOST_PIXELS.
         """
         ds = self.study.open(unit)
-        data = ds[next(iter(ds.data_vars))]
+        data = main_variable(ds, str(ds.attrs["technique"]))
         index = pixel_at(data, point)
         if index is None:
             return None
@@ -258,6 +258,12 @@ class Source:
         if picture.element:
             return Raster(halved(_plane(self.map_of(picture)["counts"])), lossless=True)
         return Raster(halved(registration_image(self.study.open(picture.unit))), lossless=True)
+
+
+def main_variable(ds: xr.Dataset, technique: str) -> xr.DataArray:
+    """The variable that a technique is about; the first where the technique is not known."""
+    quantity = TECHNIQUES[technique].quantity if technique in TECHNIQUES else ""
+    return ds[quantity] if quantity in ds else ds[next(iter(ds.data_vars))]
 
 
 def is_image(a: Acquisition) -> bool:

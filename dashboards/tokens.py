@@ -54,7 +54,7 @@ COLORMAPS: dict[str, list[str]] = {
 FAMILIES = tuple(ON_IMAGE)
 TYPE_PX = {"micro": 10.5, "xs": 11, "sm": 12, "md": 13, "lg": 15, "xl": 18, "hero": 26}
 FONT = "InterVariable, Inter, system-ui, sans-serif"
-MARKERS = ("circle", "square", "diamond", "triangle-up", "hexagon", "cross", "star")
+MARKERS = ("circle", "square", "diamond", "triangle-up", "hexagon", "cross", "star", "triangle-down", "pentagon", "x")
 """Electrolytes are told apart by marker and label; colour only repeats it."""
 
 

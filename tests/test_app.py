@@ -5,19 +5,23 @@ import time
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import xarray as xr
 from app_study import BARE, EDX, EDX_SHIFT, HAADF, LOST, SEM, edx_transform, make_app_study
 from PIL import Image
 
 import dashboards
+from correlate.models import validate
 from dashboards.app import create_app, page_at, picked
 from dashboards.decimate import extremes
 from dashboards.ellipse import ellipse_95, holds, outline
 from dashboards.figures.cycle import loss_scale
 from dashboards.figures.stage import stage_data, view_of
+from dashboards.pages import relate
 from dashboards.pages.layers import fields_of, layers_of
 from dashboards.pages.point import answers
+from dashboards.pages.relate import descriptors_of, judged, model_figures, relation_figure
 from dashboards.pages.spectra import area_figure, spectrum_figure
 from dashboards.source import Source, pixel_at
 from dashboards.tiles import TILE, Raster, Tiles, grey, halved
@@ -188,6 +192,16 @@ def test_another_site_cannot_call_back(client, headers):
     assert client.post("/_dash-update-component", json={}, headers=headers).status_code == 403
 
 
+@pytest.mark.parametrize("body", [{}, [], None, {"output": "x.y", "inputs": []}, {"output": "page.children", "inputs": []},
+                                  {"output": ["page.children"]}, {"output": "page.children", "outputs": {}, "inputs": [1]}])
+def test_a_call_that_names_no_callback_is_a_bad_request(client, body):
+    assert client.post("/_dash-update-component", json=body).status_code == 400
+
+
+def test_a_script_that_does_not_exist_is_not_found(client):
+    assert client.get("/_dash-component-suites/nothing/x.js").status_code == 404
+
+
 def test_every_answer_forbids_framing_and_foreign_content(client):
     for address in ("/", "/assets/stage.js", "/tiles/x/0/0_0"):
         with client.get(address) as answer:
@@ -309,9 +323,64 @@ def test_a_click_without_a_place_is_no_point(click):
 
 
 def test_binding_energy_runs_from_high_to_low(source):
-    low_end, high_end = area_figure(source, "A17", "xps", dark=False)["layout"]["xaxis"]["range"]
+    low_end, high_end = area_figure(source, "A17/xps-0", dark=False)["layout"]["xaxis"]["range"]
     assert low_end > high_end
 
+
+# --- relate
+
+def virtual_table(rng, explained):
+    """Eight electrolytes of three samples; CE follows the thickness where `explained`, else nothing."""
+    rows = []
+    for i in range(24):
+        thickness = 10.0 * (1 + i // 3) + rng.normal(0, 2)
+        log = 1.0 + 0.02 * thickness + rng.normal(0, 0.05) if explained else rng.normal(1.5, 0.4)
+        rows.append({"sample": f"S{i:02d}", "metal": "Li", "electrolyte": f"E{i // 3}", "group": f"E{i // 3}",
+                     "ce_mean": 1 - 10**-log, "ce_mean_std": 0.02 * 10**-log,
+                     "sei_thickness": thickness, "sei_thickness_std": 2.0})
+    return pd.DataFrame(rows)
+
+
+class Related:
+    """A source that holds a table and a model, and nothing else."""
+
+    def __init__(self, table, model):
+        self.table, self.model = lambda: table, lambda: model
+        self.measurements = lambda: pd.DataFrame(
+            {"name": ["sei_thickness"], "title": ["SEI thickness"], "units": ["nm"], "value": [1.0], "std": [1.0]})
+
+
+@pytest.mark.parametrize("explained", [True, False])
+def test_the_page_says_no_more_than_the_validation_allows(explained):
+    table = virtual_table(np.random.default_rng(5), explained)
+    model = validate(table, scrambles=9).to_dict()
+    kind, _, sentence = judged(model)
+    assert (kind == "ok") == explained
+    assert ("cause" in sentence) == explained
+    source = Related(table, model)
+    drawn, importance = model_figures(source, dark=False)
+    assert sum(len(trace["x"]) for trace in drawn["data"][1:]) == 24
+    assert importance["data"][0]["y"][-1].startswith("SEI thickness")
+
+
+def test_the_scatter_shows_every_sample_with_errors_on_both_axes_and_one_look_per_electrolyte():
+    source = Related(virtual_table(np.random.default_rng(5), True), None)
+    assert descriptors_of(source) == ["sei_thickness"]
+    figure, _, note = relation_figure(source, "sei_thickness", dark=True)
+    assert sum(len(trace["x"]) for trace in figure["data"]) == 24
+    assert all(len(trace["error_x"]["array"]) == len(trace["x"]) for trace in figure["data"])
+    assert len({(t["marker"]["symbol"], t["marker"]["color"]) for t in figure["data"]}) == 8
+    assert "n = 24 samples of 8 electrolytes" in note
+    assert relation_figure(source, "ce_first", dark=True)[0]["data"] == []
+
+
+def test_a_refused_model_gives_its_reason_and_no_number(source):
+    text = words(relate._validation(source))
+    assert "no model" in text
+    assert "fewer than" in text
+
+
+# --- the frame of an acquisition
 
 def test_the_field_of_an_acquisition_ends_at_its_pixel_edges(source):
     edx = source.acquisition(EDX)

@@ -118,7 +118,7 @@ def test_zoom_colour_and_light_need_no_new_page(page, address):
     row = page.locator(".layers li", has_text="haadf")
     row.locator("button.colormap").click()
     expect(row.locator("button.colormap")).to_have_attribute("title", "viridis")
-    row.locator("summary").click()
+    row.locator("button.adjust").click()
     row.locator(".white input").fill("40")
     assert page.evaluate("document.querySelector('#stage-filters').innerHTML.includes('2.5 0 0 0')")
     drawn = page.locator("#stage .imagelayer image").count()

@@ -247,6 +247,8 @@
       row.classList.toggle("off", !look.visible);
       button.setAttribute("aria-pressed", String(look.visible));
       refresh();
+    } else if (act === "adjust" && row) {
+      button.setAttribute("aria-expanded", String(row.classList.toggle("open")));
     } else if (act === "colormap" && row) {
       const names = Object.keys(scene.colormaps), look = looks[row.dataset.layer];
       look.colormap = names[(names.indexOf(look.colormap) + 1) % names.length];

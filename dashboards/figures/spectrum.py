@@ -1,6 +1,5 @@
 """Spectra: of a clicked pixel, and of techniques that speak for an area."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -12,6 +11,8 @@ from dashboards.figures.labels import FALLING, UNITS, title
 from dashboards.tokens import palette, template
 
 Floats = NDArray[np.float64]
+DWARFS = 100.0
+"""Peak over median from which a linear axis would show the peak alone."""
 
 
 def blank(*, dark: bool, text: str = "") -> dict[str, Any]:
@@ -21,69 +22,44 @@ def blank(*, dark: bool, text: str = "") -> dict[str, Any]:
     return {"data": [], "layout": {"template": template(dark=dark), "xaxis": axis, "yaxis": axis, "annotations": note}}
 
 
-def point_spectrum(
-    axis: xr.DataArray, pixel: Floats, mean: Floats, n: int, counts_unit: str, family: str, *, dark: bool, key: str = ""
-) -> dict[str, Any]:
+def point_spectrum(axis: xr.DataArray, pixel: Floats, mean: Floats, n: int, units: str, family: str, *, dark: bool,
+                   key: str = "") -> dict[str, Any]:
     """Spectrum of one pixel (thin, grey) and its mean over the n pixels of the ellipse (in the family's colour).
 
     `key` names what is shown: as long as it stays, so does the zoom.
     """
     c = palette(dark=dark)
-    x = axis.values
-    drawn = [_curve(x, pixel, c["ink-3"] if n > 1 else c[family], 1.1, "this pixel")]
+    drawn = [_curve(axis.values, pixel, c["ink-3"] if n > 1 else c[family], 1.1, "this pixel")]
     notes = [_corner_note("this pixel", c["ink-3"] if n > 1 else c[family], 0)]
     if n > 1:
-        drawn.append(_curve(x, mean, c[family], 1.8, f"mean of {n} pixels"))
+        drawn.append(_curve(axis.values, mean, c[family], 1.8, f"mean of {n} pixels"))
         notes.append(_corner_note(f"<b>mean in the ellipse, {n} px</b>", c[family], 1))
-    counts = title(counts_unit) if counts_unit == "arbitrary" else {"text": UNITS.get(counts_unit, counts_unit)}
-    return {
-        "data": drawn,
-        "layout": {
-            "template": template(dark=dark),
-            "uirevision": key,
-            "annotations": notes,
-            "margin": {"l": 58, "r": 14, "t": 8, "b": 38},
-            "xaxis": {"title": title(str(axis.name), str(axis.attrs.get("units", ""))), "range": _range(x, str(axis.name))},
-            "yaxis": {"title": counts, "nticks": 5, "rangemode": "tozero"},
-        },
-    }
+    return _figure(axis, drawn, notes, units, dark=dark, key=key)
 
 
-def area_spectra(
-    curves: Sequence[tuple[str, xr.DataArray, Floats]], family: str, *, dark: bool, key: str = ""
-) -> dict[str, Any]:
-    """Spectra (label, axis, values) of one kind, each scaled to its own range and set above the one before."""
-    c = palette(dark=dark)
-    data, notes = [], []
-    dim = str(curves[0][1].name)
-    for i, (label, axis, values) in enumerate(curves):
-        low, high = float(np.nanmin(values)), float(np.nanmax(values))
-        scaled = 0.9 * (values - low) / ((high - low) or 1.0) + i
-        data.append(_curve(axis.values, scaled, c[family], 1.3, label))
-        notes.append(
-            {
-                "xref": "paper",
-                "x": 0.995,
-                "y": i + 0.97,
-                "text": label,
-                "xanchor": "right",
-                "yanchor": "top",
-                "showarrow": False,
-                "font": {"color": c["ink-2"], "size": 11},
-            }
-        )
-    every = np.concatenate([axis.values for _, axis, _ in curves])
-    return {
-        "data": data,
-        "layout": {
-            "template": template(dark=dark),
-            "uirevision": key,
-            "annotations": notes,
-            "margin": {"l": 14, "r": 14, "t": 8, "b": 38},
-            "xaxis": {"title": title(dim, str(curves[0][1].attrs.get("units", ""))), "range": _range(every, dim)},
-            "yaxis": {"visible": False, "range": [-0.05, len(curves) + 0.05]},
-        },
-    }
+def area_spectrum(axis: xr.DataArray, values: Floats, units: str, family: str, *, dark: bool, key: str = "") -> dict[str, Any]:
+    """A spectrum that speaks for an area."""
+    drawn = [_curve(axis.values, values, palette(dark=dark)[family], 1.4, key)]
+    return _figure(axis, drawn, [], units, dark=dark, key=key)
+
+
+def _figure(axis: xr.DataArray, drawn: list[dict[str, Any]], notes: list[dict[str, Any]], units: str, *, dark: bool,
+            key: str) -> dict[str, Any]:
+    name = str(axis.name)
+    counts = {"text": "intensity" if units == "arbitrary" else UNITS.get(units, units)}
+    return {"data": drawn, "layout": {
+        "template": template(dark=dark), "uirevision": key, "annotations": notes, "margin": {"l": 58, "r": 14, "t": 8, "b": 38},
+        "xaxis": {"title": title(name, str(axis.attrs.get("units", ""))), "range": _range(axis.values, name)},
+        "yaxis": {"title": counts, **_intensity_axis(drawn[0]["y"])}}}
+
+
+def _intensity_axis(values: Floats) -> dict[str, Any]:
+    """Linear from zero; logarithmic where one peak, as the zero-loss peak, would hide all else."""
+    middle, high = float(np.median(values)), float(np.max(values))
+    if middle > 0 and high > DWARFS * middle:
+        low = float(np.percentile(values[values > 0], 1))
+        return {"type": "log", "range": [np.log10(low / 1.5), np.log10(high * 1.5)], "dtick": 1}
+    return {"nticks": 5, "rangemode": "tozero"}
 
 
 def _curve(x: Floats, y: Floats, colour: str, width: float, name: str) -> dict[str, Any]:

@@ -1,14 +1,12 @@
 """Layers of the stage and the panel that lists them."""
 
-from math import isfinite
-
 import numpy as np
 from dash import dcc, html
 from dash.development.base_component import Component
 
 from correlate.study import Acquisition
 from dashboards.figures.stage import Field, Layer, corners, edges
-from dashboards.pages.shell import counted, icon, sample_address, tag, unit_label, verdict
+from dashboards.pages.shell import counted, error_text, full_label, icon, sample_address, tag, unit_label, verdict
 from dashboards.source import Picture, Place, Source
 from dashboards.tokens import COLORMAPS
 from dashboards.view import View
@@ -26,7 +24,7 @@ def layers_of(source: Source, view: View) -> list[tuple[Picture, Layer]]:
     found = []
     for p in pictures:
         levels = source.raster(p.key).levels if p.is_stored else source.grid(p)
-        label = " ".join(part for part in (p.technique.short, unit_label(p.unit), p.element) if part)
+        label = f"{full_label(p.technique, p.unit)} {p.element}".strip()
         visible = not p.is_map or p.key == shown_map or (view.alone and p.kind == "whole")
         coloured = p.kind in ("element", "map")
         layer = Layer(
@@ -48,7 +46,7 @@ def fields_of(layers: list[tuple[Picture, Layer]]) -> list[Field]:
         if p.unit not in found:
             found[p.unit] = Field(
                 p.unit,
-                f"{p.technique.short} {unit_label(p.unit)}",
+                full_label(p.technique, p.unit),
                 p.technique.family,
                 corners(*edges(layer.levels[0]), layer.matrix),
             )
@@ -57,7 +55,9 @@ def fields_of(layers: list[tuple[Picture, Layer]]) -> list[Field]:
 
 def layer_panel(source: Source, view: View, layers: list[tuple[Picture, Layer]]) -> Component:
     """The list of layers, from top to bottom, and of what is not among them."""
-    rows = [_layer_row(p, layer, view.places.get(p.unit)) for p, layer in reversed(layers)]
+    units = {p.unit: p.technique.name for p, _ in layers}
+    several = {name for name in units.values() if list(units.values()).count(name) > 1}
+    rows = [_layer_row(p, layer, view.places.get(p.unit), several=p.technique.name in several) for p, layer in reversed(layers)]
     own = {a.unit: a for a in source.acquisitions(view.sample)}
     pictured = {p.unit for p in source.pictures(view.sample)}
     elsewhere = [u for u in sorted(pictured) if u not in view.matrices]
@@ -99,7 +99,7 @@ def _why_alone(view: View) -> str:
     return f"{word}: {'; '.join(place.reasons)}" if place.reasons else f"{word}."
 
 
-def _layer_row(p: Picture, layer: Layer, place: Place | None) -> Component:
+def _layer_row(p: Picture, layer: Layer, place: Place | None, *, several: bool) -> Component:
     def slider(name: str, label: str, value: int) -> Component:
         return html.Label([label, dcc.Input(type="range", min=0, max=100, step=1, value=value)], className=name)
 
@@ -110,16 +110,20 @@ def _layer_row(p: Picture, layer: Layer, place: Place | None) -> Component:
         className="colormap", title=layer.colormap,
         style={"background": f"linear-gradient(90deg, {', '.join(COLORMAPS[layer.colormap])})"},
         **{"aria-label": f"Colours of {layer.label}: {layer.colormap}", "data-act": "colormap"})
+    adjust = html.Button(
+        icon("sliders-horizontal", "s"), className="adjust", title="Opacity and limits",
+        **{"aria-label": f"Opacity and limits of {layer.label}", "aria-expanded": "false", "data-act": "adjust"})
     names = [html.B(p.element)] if p.element else []
-    names.append(html.Span(unit_label(p.unit), className="muted") if p.element else html.B(unit_label(p.unit)))
-    names += [html.Span("whole", className="muted")] if p.kind == "whole" else []
+    if not p.is_map or several:  # which of several files; of one, the technique says it
+        names.append(html.Span(unit_label(p.unit), className="muted") if p.element else html.B(unit_label(p.unit)))
+    names += [html.Span(text, className="muted") for text in ("whole" if p.kind == "whole" else "", p.note) if text]
     error = html.Span(_error(place), className="note", title="95 % error of its registration")
     return html.Li([
-        html.Div([eye, html.Div([tag(p.technique), *names], className="names", title=p.unit), error, swatch], className="line"),
-        html.Details([
-            html.Summary(f"opacity, limits{'; ' + p.note if p.note else ''}"),
-            slider("opacity", "Opacity", 92 if layer.see_through else 100),
-            slider("black", "Black", 15 if layer.see_through else 0), slider("white", "White", 100)]),
+        html.Div([eye, html.Div([tag(p.technique), *names], className="names", title=p.unit), error, swatch, adjust],
+                 className="line"),
+        html.Div([slider("opacity", "Opacity", 92 if layer.see_through else 100),
+                  slider("black", "Black", 15 if layer.see_through else 0), slider("white", "White", 100)],
+                 className="sliders"),
     ], className="" if layer.visible else "off", **{"data-layer": layer.key})
 
 
@@ -127,8 +131,8 @@ def _error(place: Place | None) -> str:
     if place is None or place.transform is None:
         return ""
     if place.status == "reference":
-        return "reference"
-    return f"±{place.error_nm:.0f} nm" if isfinite(place.error_nm) else "± ?"
+        return "ref"
+    return f"{error_text(place.error_nm)} nm"
 
 
 def _elsewhere_row(a: Acquisition, place: Place | None) -> Component:

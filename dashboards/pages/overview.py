@@ -10,7 +10,7 @@ from dash.development.base_component import Component
 
 from correlate.numbers import with_error
 from correlate.study import Acquisition
-from dashboards.pages.shell import empty, frame, icon, sample_address, tag, unit_label, verdict
+from dashboards.pages.shell import empty, error_text, frame, icon, sample_address, tag, unit_label, verdict
 from dashboards.source import Place, Source
 from datasets.conditions import DOSE_LIMIT_E_PER_A2
 from datasets.sheet import Sample
@@ -184,12 +184,12 @@ def _what(a: Acquisition, place: Place | None) -> tuple[str, str, str]:
         if {"y", "x"} <= set(a.dims):
             return "no scale", "alone", "the file states no pixel size, so it cannot be placed"
         return "", "area", "speaks for its whole area, not for a pixel"
-    error = f"±{place.error_nm:.0f}" if isfinite(place.error_nm) else "± ?"
+    error = error_text(place.error_nm)
     if place.status == "reference":
         return "ref", "q3", "reference frame of the sample"
     if place.status == "placed":
         tint = "q3" if place.error_nm <= FINE_NM else "q2" if place.error_nm <= FAIR_NM else "q1"
-        return error, tint, f"placed, 95 % error {place.error_nm:.0f} nm"
+        return error, tint, f"placed, 95 % error {error} nm"
     if place.status == "proposed":
         return f"{error}?", "proposed", "registration is doubtful: " + "; ".join(place.reasons)
     if place.status == "rejected":
@@ -269,7 +269,10 @@ def _summary(source: Source, acquisitions: list[Acquisition], techniques: list[T
     if not tried:
         return [*text, "Nothing has been registered yet: ", html.Code("correlate align"), "."]
     text += [html.B(str(len(placed))), f" of {len(tried)} registrations are placed"]
-    return [*text, ", median error ", html.B(f"±{pd.Series(placed).median():.0f} nm"), " (95 %)."] if placed else [*text, "."]
+    if not placed:
+        return [*text, "."]
+    median = error_text(float(pd.Series(placed).median()))
+    return [*text, ", median error ", html.B(f"{median} nm"), " (95 %)."]
 
 
 def _needs_a_look(source: Source, acquisitions: list[Acquisition]) -> Iterable[Component]:

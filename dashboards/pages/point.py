@@ -108,7 +108,7 @@ def _where_row(view: View, unit: str, technique: Technique, own: Floats, covaria
         error = "not known"
     else:
         e = ellipse_95(covariance)
-        error = "same scan" if e.major == 0 else f"{length(e.major)} × {length(e.minor)}"
+        error = "same scan" if e.major == 0 else f"{length(e.major, digits=2)} × {length(e.minor, digits=2)}"
     cells = [_position(own[1], view.unit), _position(own[0], view.unit)] if inside else ["outside", ""]
     return html.Tr(
         [

@@ -81,11 +81,9 @@ def register(app: Dash, source: Source) -> None:
         view = view_at(source, shown["sample"], shown["at"])
         return spectrum_figure(source, view, None if point is None else np.array(point), unit, dark=scheme == "dark")
 
-    @app.callback(Output("area-spectra", "figure"), Input("area-of", "value"), Input("scheme", "data"), State("view", "data"))
-    def area(technique: str | None, scheme: str | None, shown: dict[str, str]) -> dict[str, Any]:
-        if shown["sample"] not in source.sheet.samples:
-            raise PreventUpdate
-        return area_figure(source, shown["sample"], technique or "", dark=scheme == "dark")
+    @app.callback(Output("area-spectra", "figure"), Input("area-of", "value"), Input("scheme", "data"))
+    def area(unit: str | None, scheme: str | None) -> dict[str, Any]:
+        return area_figure(source, unit, dark=scheme == "dark")
 
 
 def _stage(view: View, layers: list[tuple[Picture, Layer]], at: str) -> Component:

@@ -23,6 +23,12 @@ PAGES = (
     ("Cycle", "/cycle", "battery-charging"),
     ("Relate", "/relate", "chart-scatter"),
 )
+UNIT_OF_SUFFIX = {
+    "_mA_cm2": "mA cm⁻²", "_mAh_cm2": "mAh cm⁻²", "_e_per_A2": "e⁻/Å²", "_cm2": "cm²", "_keV": "keV", "_eV": "eV",
+    "_mrad": "mrad", "_mm": "mm", "_nm": "nm", "_pA": "pA", "_deg": "°", "_K": "K", "_V": "V", "_s": "s",
+}
+"""End of a condition's name -> its unit, longest first."""
+FINEST_NM = 9.95
 VERDICT_ICON = {"ok": "circle-check", "warn": "triangle-alert", "bad": "octagon-x", "idle": "circle-dashed"}
 PLOT = {"displayModeBar": False, "responsive": True}
 
@@ -130,10 +136,25 @@ def measurement_list(rows: pd.DataFrame, *, by_acquisition: bool) -> list[Compon
 
 
 def condition_list(conditions: Mapping[str, Any]) -> list[Component]:
-    """Terms and values of the conditions that a person or a file stated."""
-    return [part for name, value in conditions.items() for part in (
-        html.Dt(name.replace("_", " "), title=CONDITION_MEANING.get(name, "")),
-        html.Dd(f"{value:.4g}" if isinstance(value, int | float) else str(value)))]
+    """Terms and values of the conditions that a person or a file stated; the unit moves from the name to the value."""
+    found: list[Component] = []
+    for name, value in conditions.items():
+        suffix = next((s for s in UNIT_OF_SUFFIX if name.endswith(s)), "")
+        number = f"{value:.4g}" if isinstance(value, int | float) and not isinstance(value, bool) else str(value)
+        text = f"{number}\u00a0{UNIT_OF_SUFFIX[suffix]}" if suffix else number
+        found += [html.Dt(name.removesuffix(suffix).replace("_", " "), title=CONDITION_MEANING.get(name, "")), html.Dd(text)]
+    return found
+
+
+def error_text(nm: float) -> str:
+    """A 95 % error on a badge: one decimal below 10 nm, "?" where it is not known."""
+    return f"±{nm:.1f}" if nm < FINEST_NM else f"±{nm:.0f}" if isfinite(nm) else "± ?"
+
+
+def full_label(technique: Technique, unit: str) -> str:
+    """Short name of the technique and the acquisition's own, said once where they are the same."""
+    own = unit_label(unit)
+    return technique.short if own.lower() == technique.short.lower() else f"{technique.short} {own}"
 
 
 def sample_address(sample: str, unit: str = "") -> str:

@@ -8,9 +8,9 @@ from dash.development.base_component import Component
 from numpy.typing import NDArray
 
 from correlate.study import Acquisition
-from dashboards.figures.spectrum import area_spectra, blank, point_spectrum
-from dashboards.pages.shell import PLOT, counted, unit_label
-from dashboards.source import Source, is_image, is_spectrum_image
+from dashboards.figures.spectrum import area_spectrum, blank, point_spectrum
+from dashboards.pages.shell import PLOT, full_label, unit_label
+from dashboards.source import Source, is_image, is_spectrum_image, main_variable
 from dashboards.view import View, own_position
 from datasets.techniques import TECHNIQUES
 from datasets.terms import SPATIAL
@@ -20,50 +20,34 @@ NOT_SPECTRAL = (
     *SPATIAL, "time", "cycle", "frequency", "frame", "position", "channel", "tilt", "sputter_level", "spectrum", "ion",
     "scattering_vector_y", "scattering_vector_x", "detector_y", "detector_x",
 )
-AT_MOST_SPECTRA = 8
 
 
 def strip(view: View, own: list[Acquisition]) -> Component:
     """Panels for the spectra that a sample has."""
     spectral = [a for a in own if is_spectrum_image(a) and a.unit in view.matrices]
-    areas = [(t, n) for t, n in counted([a for a in own if is_area_spectrum(a)])]
-    if not spectral and not areas:
-        return html.Div(className="strip none")
+    areas = [a for a in own if is_area_spectrum(a)]
     panels = []
-    labels = {a.unit: f"{TECHNIQUES[a.technique].short} {unit_label(a.unit)}" for a in spectral}
     if spectral:
-        choice = dcc.RadioItems(
-            id="spectrum-of",
-            options=[{"label": labels[a.unit], "value": a.unit} for a in spectral],
-            value=spectral[0].unit,
-            className="choice",
-            inline=True,
-        )
-        panels.append(
-            html.Section(
-                [
-                    html.Header([html.H2("Spectrum here"), choice, html.Span(id="spectrum-note", className="note")]),
-                    dcc.Graph(id="point-spectrum", config=PLOT, figure=blank(dark=False), className="plot"),
-                ]
-            )
-        )
+        options = {a.unit: full_label(TECHNIQUES[a.technique], a.unit) for a in spectral}
+        note = html.Span(id="spectrum-note", className="note")
+        panels.append(_panel("Spectrum here", "spectrum-of", options, "point-spectrum", note))
     if areas:
-        choice = dcc.RadioItems(
-            id="area-of",
-            options=[{"label": f"{t.short}, {n}", "value": t.name} for t, n in areas],
-            value=areas[0][0].name,
-            className="choice",
-            inline=True,
-        )
-        panels.append(
-            html.Section(
-                [
-                    html.Header([html.H2("Spectra of the area"), choice]),
-                    dcc.Graph(id="area-spectra", config=PLOT, figure=blank(dark=False), className="plot"),
-                ]
-            )
-        )
-    return html.Div(panels, className="strip")
+        several = len({a.technique for a in areas}) > 1
+        options = {a.unit: f"{TECHNIQUES[a.technique].short} {_region(a)}" if several else _region(a) for a in areas}
+        what = "Spectra of the area" if several else f"{TECHNIQUES[areas[0].technique].short} of the area"
+        panels.append(_panel(what, "area-of", options, "area-spectra"))
+    return html.Div(panels, className="strip" if panels else "strip none")
+
+
+def _panel(heading: str, choice: str, options: dict[str, str], plot: str, *more: Component) -> Component:
+    chosen = dcc.RadioItems(id=choice, options=[{"label": text, "value": unit} for unit, text in options.items()],
+                            value=next(iter(options)), className="choice", inline=True)
+    return html.Section([html.Header([html.H2(heading), chosen, *more]),
+                         dcc.Graph(id=plot, config=PLOT, figure=blank(dark=False), className="plot")])
+
+
+def _region(a: Acquisition) -> str:
+    return str(a.conditions.get("species") or a.title or unit_label(a.unit))
 
 
 def is_area_spectrum(a: Acquisition) -> bool:
@@ -90,23 +74,12 @@ def spectrum_figure(
     return figure, f"row {found.index[0]}, column {found.index[1]}"
 
 
-def area_figure(source: Source, sample: str, technique: str, *, dark: bool) -> dict[str, Any]:
-    """Spectra of one technique that speak for an area of the sample."""
-    own = [a for a in source.acquisitions(sample) if a.technique == technique and is_area_spectrum(a)]
-    if not own:
+def area_figure(source: Source, unit: str | None, *, dark: bool) -> dict[str, Any]:
+    """A spectrum that speaks for an area of the sample; of several, the first."""
+    a = source.acquisition(unit or "")
+    if a is None or not is_area_spectrum(a):
         return blank(dark=dark)
-    curves = []
-    for a in own[:AT_MOST_SPECTRA]:
-        ds = source.study.open(a.unit)
-        data = ds[next(iter(ds.data_vars))]
-        values = np.asarray(data.isel(dict.fromkeys(data.dims[:-1], 0)).values, np.float64)
-        title = str(ds.attrs.get("conditions", {}).get("species") or ds.attrs.get("title") or unit_label(a.unit))
-        curves.append((title, data[str(data.dims[-1])], values))
-    widest = max(float(np.ptp(axis.values)) for _, axis, _ in curves)
-    surveys = [c for c in curves if float(np.ptp(c[1].values)) > widest / 3]
-    return area_spectra(
-        curves if len(surveys) == len(curves) else surveys[:1] or curves,
-        TECHNIQUES[technique].family,
-        dark=dark,
-        key=f"{sample} {technique}",
-    )
+    data = main_variable(source.study.open(a.unit), a.technique)
+    values = np.asarray(data.isel(dict.fromkeys(data.dims[:-1], 0)).values, np.float64)
+    axis = data[str(data.dims[-1])]
+    return area_spectrum(axis, values, str(data.attrs.get("units", "")), TECHNIQUES[a.technique].family, dark=dark, key=a.unit)
