@@ -97,16 +97,31 @@ def test_from_the_matrix_to_a_pixel_its_spectrum_the_cell_and_the_model(page, ad
     expect(page.locator("table.matrix")).to_be_visible()
 
 
-def test_a_tile_lies_on_the_screen_where_its_transform_puts_it(page, address):
-    page.goto(f"{address}/sample/A17")
-    wait_for_tiles(page)
-    corners = page.evaluate("""() => { const all = [...document.querySelectorAll("#stage .imagelayer image")];
+def tile_corners(page: Page) -> list[list[float]]:
+    """First and last corner of the topmost tile on the screen."""
+    return page.evaluate("""() => { const all = [...document.querySelectorAll("#stage .imagelayer image")];
         const image = all[all.length - 1], m = image.getScreenCTM();
         const [x, y, w, h] = ["x", "y", "width", "height"].map((k) => Number(image.getAttribute(k)));
         return [[x, y], [x + w, y + h]].map(([u, v]) => new DOMPoint(u, v).matrixTransform(m)).map((p) => [p.x, p.y]); }""")
-    for own, shown in zip(([-6.0, -6.0], [474.0, 474.0]), corners, strict=True):
-        y, x = edx_transform().apply([own])[0]
-        assert shown == pytest.approx(stage_pixel(page, y, x), abs=1.0)
+
+
+def test_a_tile_lies_on_the_screen_where_its_transform_puts_it_also_after_pan_and_zoom(page, address):
+    page.goto(f"{address}/sample/A17")
+    wait_for_tiles(page)
+    whole_field = edx_transform().apply([[-6.0, -6.0], [474.0, 474.0]])
+    for act in (lambda: None, lambda: drag(page, 90, -60), lambda: page.mouse.wheel(0, -240)):
+        act()
+        page.wait_for_timeout(700)
+        for (y, x), shown in zip(whole_field, tile_corners(page), strict=True):
+            assert shown == pytest.approx(stage_pixel(page, y, x), abs=1.0)
+
+
+def drag(page: Page, dx: float, dy: float) -> None:
+    x, y = stage_pixel(page, 300.0, 300.0)
+    page.mouse.move(x, y)
+    page.mouse.down()
+    page.mouse.move(x + dx, y + dy, steps=6)
+    page.mouse.up()
 
 
 def test_zoom_colour_and_light_need_no_new_page(page, address):
