@@ -23,6 +23,8 @@ BETTER_BY = 10.0
 APART = 5.0
 """Two arcs are told apart if their time constants differ by at least this factor and each resistance is known to a third."""
 LARGEST_RESIDUAL = 0.05
+CIRCUIT_STD = 0.02
+"""Relative error that the circuit itself leaves on a resistance: real arcs are no perfect constant-phase elements (judgement)."""
 METHOD = ("least squares, modulus weights, of L + R + one or two R||CPE + Warburg; one arc against two by AICc; "
           f"{SOURCE_NOT_CHECKED}")
 TITLES = {"eis_series_resistance": "Series resistance", "eis_arc_width": "Width of all arcs", "eis_first_arc": "First arc",
@@ -127,9 +129,10 @@ def _apart(best: CircuitFit, values: Floats, stds: Floats, detail: str) -> list[
 
 
 def _known(name: str, value: float, std: float, method: str) -> Measurement:
+    std = math.hypot(std, CIRCUIT_STD * value)
     if not std < value:
         return unknown(name, "ohm", method, f"not identifiable: {value:.3g} ± {std:.3g} ohm", TITLES[name])
-    return Measurement(name, value, max(std, 1e-9 * value), "ohm", method, title=TITLES[name])
+    return Measurement(name, value, std, "ohm", method, title=TITLES[name])
 
 
 def _none(reason: str) -> tuple[Measurement, ...]:

@@ -33,7 +33,7 @@ ROUGHNESS_NM = 8.0
 """The outline is smoothed over this length before normals are drawn: as rough shells are, shorter than bends."""
 STRETCH_NM = 10.0
 """Length of outline that shares one fit: below the correlation length of thickness, long enough to average noise."""
-MODEL_STD, POOR_CONTRAST_STD, GOOD_CONTRAST = 0.07, 0.4, 0.75
+MODEL_STD, POOR_CONTRAST_STD, GOOD_CONTRAST = 0.08, 0.6, 0.75
 """Relative error that the model leaves on projected rough shells of known thickness where metal and shell differ well, and
 what each unit of contrast below `GOOD_CONTRAST` adds: the shell's own patches are then taken for its inner edge. Contrast is
 |1 - ρ|. Measured on virtual deposits of lithium and sodium other than those of the tests; part of every stated std."""
