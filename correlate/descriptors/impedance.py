@@ -24,7 +24,7 @@ APART = 5.0
 """Two arcs are told apart if their time constants differ by at least this factor and each resistance is known to a third."""
 LARGEST_RESIDUAL = 0.05
 CIRCUIT_STD = 0.02
-"""Relative error that the circuit itself leaves on a resistance: real arcs are no perfect constant-phase elements (judgement)."""
+"""Relative error that the circuit itself leaves on a resistance: real arcs are no ideal constant-phase elements. Judgement."""
 METHOD = ("least squares, modulus weights, of L + R + one or two R||CPE + Warburg; one arc against two by AICc; "
           f"{SOURCE_NOT_CHECKED}")
 TITLES = {"eis_series_resistance": "Series resistance", "eis_arc_width": "Width of all arcs", "eis_first_arc": "First arc",
