@@ -158,7 +158,9 @@ def _pose(reference: Picture, other: Picture, guess: Floats, model: Model, box: 
         if after < KEPT * before:
             remarks.append("the mutual information led away from the evidence and was not followed")
         elif second.firm and second.error(model, seen) < best.error(model, seen):
-            best = second
+            best = second.against(best.matrix, model, pair.cr)
+        else:
+            best = best.against(second.matrix, model, pair.cr)
     rivals = found.poses[found.evidence > found.evidence[0] / PROMISING]
     best = best.among([pair.affine(_constrained(p, pair.start, model)) for p in rivals], model, pair.cr)
     if not best.firm:

@@ -9,9 +9,13 @@ import numpy as np
 import scipy.ndimage as ndi
 
 from registration.picture import Image, Picture
+from registration.search import CONFIRMED, ENOUGH, PROMISING, SURE
 from registration.transform import Floats, Transform
 
 Verdict = Literal["good", "doubtful", "failed"]
+LARGEST_ERROR, LEAST_OVERLAP, HOPELESS = 0.33, 0.3, 1.15
+"""Largest expected error of a good pose (pixels of the coarser image, so that a pixel is three standard deviations); least part
+of the smaller field that both must see; margin below which there is no saying which pose is right."""
 GRID = 9
 """Points a side on which errors over the overlap are taken."""
 
@@ -44,15 +48,16 @@ def judge(metrics: Mapping[str, float]) -> tuple[Verdict, tuple[str, ...]]:
     `good` says that the error is below one pixel of the coarser image.
     """
     against: list[str] = []
-    sure = metrics["margin"] >= 2.2 and metrics["evidence"] >= 60
-    held = metrics["margin"] >= 1.3 and metrics["held_out"] >= 40 and metrics["evidence"] >= 60
+    sure = metrics["margin"] >= SURE and metrics["evidence"] >= ENOUGH
+    held = metrics["margin"] >= PROMISING and metrics["held_out"] >= CONFIRMED and metrics["evidence"] >= ENOUGH
     if not sure and not held:
         against.append(f"another pose explains the images almost as well (evidence {metrics['evidence']:.0f}, "
                        f"{metrics['margin']:.2f} times that of the runner-up)")
-    if not metrics["expected_error_px"] <= 0.4:
+    if not metrics["expected_error_px"] <= LARGEST_ERROR:
         against.append(f"the pose is uncertain by {metrics['expected_error_px']:.2f} pixels of the coarser image")
-    if metrics["overlap"] < 0.3:
+    if metrics["overlap"] < LEAST_OVERLAP:
         against.append(f"only {metrics['overlap']:.0%} of the smaller field of view is seen by both")
-    if min(metrics["margin"] / 1.15, metrics["evidence"] / 60) < 1 and not metrics["held_out"] >= 40:
+    nothing = metrics["margin"] < HOPELESS or metrics["evidence"] < ENOUGH
+    if nothing and not metrics["held_out"] >= CONFIRMED:
         return "failed", tuple(against)
     return ("doubtful", tuple(against)) if against else ("good", ())
