@@ -156,7 +156,8 @@ def _ranked(a: Image, mask: Image, knots: int = 2048) -> Image:
     values = np.sort(a[mask > 0][:: 5 if mask.size > 20000 else 1])
     q = np.linspace(0, len(values) - 1, min(knots, len(values))).astype(int)
     rising = np.r_[True, np.diff(values[q]) > 0]
-    return np.interp(a, values[q][rising], ndtri((q + 0.5) / len(values))[rising]).astype(np.float32)
+    ranks: Image = np.interp(a, values[q][rising], ndtri((q + 0.5) / len(values))[rising]).astype(np.float32)
+    return ranks
 
 
 def _background(a: Image, mask: Image, sigma: float) -> Image:

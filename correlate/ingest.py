@@ -1,0 +1,126 @@
+"""Raw files into the store: every file of the sheet becomes acquisitions, each raw byte read once, nothing done twice."""
+
+import hashlib
+import json
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import xarray as xr
+
+from correlate.executor import Report, mapped
+from correlate.study import ACQUISITION, Study
+from datasets.acquisition import read_acquisitions
+from datasets.errors import DatasetError
+from datasets.formats import format_of
+from datasets.provenance import own_version, with_step
+from datasets.sheet import File
+
+
+@dataclass(frozen=True)
+class Imported:
+    """What became of one raw file: its units, or the one line that says why not."""
+
+    path: str
+    status: str  # "imported", "unchanged", "failed"
+    units: tuple[str, ...] = ()
+    message: str = ""
+    warnings: tuple[str, ...] = ()
+    nbytes: int = 0
+    seconds: float = 0.0
+
+
+def import_files(study: Study, *, jobs: int | None = None, report: Report | None = None, again: bool = False,
+                 executor: Executor | None = None) -> list[Imported]:
+    """Import every file of the sheet that is new or has changed; a bad file is reported and does not stop the others."""
+    paths = [file.path for file in study.sheet.files]
+    fresh = [p for p, file in zip(paths, study.sheet.files, strict=True) if again or not _is_current(study, file)]
+    known = set(paths) - set(fresh)
+    results = {p: Imported(p, "unchanged", tuple(_units_of(study, p))) for p in known}
+    total = len(paths)
+
+    def counted(done: int, _: int, what: str) -> None:
+        if report:
+            report(len(known) + done, total, what)
+
+    if report and known:
+        report(len(known), total, "unchanged")
+    order = sorted(fresh, key=lambda p: -_size(study.root / p))  # long ones first, so that no core waits at the end
+    results |= dict(mapped(import_file, order, str(study.root), jobs=jobs, report=counted, executor=executor))
+    return [results[p] for p in paths]
+
+
+def import_file(path: str, root: str) -> Imported:
+    """Import one file of a study's sheet; faults come back as a result."""
+    started = time.perf_counter()
+    study = Study(root)
+    file = next(f for f in study.sheet.files if f.path == path)
+    raw = study.root / path
+    try:
+        state = raw_state(raw)
+        fingerprint = entry_fingerprint(study, file)
+        published = [
+            _published(study, ds, unit, raw, {"entry": fingerprint, "raw": state, "path": path})
+            for unit, ds in _acquisitions(study, file)]
+    except DatasetError as error:
+        return Imported(path, "failed", message=str(error), seconds=time.perf_counter() - started)
+    warnings = tuple(dict.fromkeys(w for _, ds in published for w in ds.attrs["warnings"]))
+    return Imported(path, "imported", tuple(unit for unit, _ in published), "", warnings, _size(raw),
+                    time.perf_counter() - started)
+
+
+def _acquisitions(study: Study, file: File) -> Iterator[tuple[str, xr.Dataset]]:
+    sample = study.sheet.samples[file.sample]
+    conditions = {**sample.conditions, **file.conditions}
+    found = read_acquisitions(study.root / file.path, technique=file.technique or None, axes=file.axes, conditions=conditions)
+    for ds in found:
+        index = ds.attrs["source"]["signal"]
+        if index in file.skip:
+            continue
+        ds = ds.assign_attrs(sample=file.sample, synthetic=study.sheet.synthetic)
+        yield f"{file.sample}/{Path(file.path).stem}-{index}", with_step(ds, "imported", file=file.path)
+
+
+def _published(study: Study, ds: xr.Dataset, unit: str, raw: Path, source: Mapping[str, Any]) -> tuple[str, xr.Dataset]:
+    ds = ds.assign_attrs(source={**ds.attrs["source"], **source})
+    study.store.publish(unit, ds, kind=ACQUISITION, raw=raw)
+    return unit, ds
+
+
+def raw_state(raw: Path) -> dict[str, list[int]]:
+    """Size and time of change of a raw file and its companions: enough to see that nothing was touched."""
+    files: Sequence[Path] = (raw, *format_of(raw).companions(raw))
+    return {f.name: [f.stat().st_size, f.stat().st_mtime_ns] for f in files if f.exists()}
+
+
+def entry_fingerprint(study: Study, file: File) -> str:
+    """Changes when anything changes that the sheet says of a file, or when the platform does."""
+    sample = study.sheet.samples[file.sample]
+    said = {"file": {**vars(file), "axes": dict(file.axes), "conditions": dict(file.conditions)},
+            "sample": dict(sample.conditions), "synthetic": study.sheet.synthetic, "version": own_version()}
+    return hashlib.sha256(json.dumps(said, sort_keys=True, default=str).encode()).hexdigest()[:16]
+
+
+def _is_current(study: Study, file: File) -> bool:
+    units = _units_of(study, file.path)
+    if not units:
+        return False
+    attrs = study.store.current(units[0]).attrs["source"]  # type: ignore[union-attr]
+    if attrs.get("entry") != entry_fingerprint(study, file):
+        return False
+    try:
+        return all([s.st_size, s.st_mtime_ns] == list(state) for name, state in attrs["raw"].items()
+                   if (s := (study.root / file.path).with_name(name).stat()))
+    except OSError:
+        return False
+
+
+def _units_of(study: Study, path: str) -> list[str]:
+    return [a.unit for a in study.acquisitions() if a.summary.get("path") == path]
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
