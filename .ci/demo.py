@@ -15,7 +15,7 @@ def main() -> None:
     folders = [a for a in arguments if not a.startswith("-")] or [str(ROOT / "demo-study")]
     python = prepared("")
     say(f"running the demo in {folders[0]}")
-    run([str(python), "-m", "correlate.cli", "demo", *folders, *[a for a in arguments if a.startswith("-")]])
+    run([str(python), "-m", "dashboards", "demo", *folders, *[a for a in arguments if a.startswith("-")]])
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Work that maps over keys, on one core or many: the one place that starts worker processes."""
 
 import os
+import signal
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, as_completed
 from multiprocessing import get_context
@@ -50,7 +51,11 @@ def mapped(work: Callable[..., Any], keys: Sequence[Any], *arguments: Any, jobs:
 
 
 def one_thread_each() -> None:
-    """Keep a worker's numerical libraries to one thread, so that workers do not fight for the cores."""
+    """Keep a worker's numerical libraries to one thread, so that workers do not fight for the cores.
+
+    Ctrl-C is for the parent alone: it lets each worker end what it has in hand, so nothing is torn.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.environ["ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS"] = "1"
     threadpool_limits(1)
 

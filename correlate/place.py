@@ -7,7 +7,6 @@ from typing import Any, cast
 
 import numpy as np
 import xarray as xr
-from scipy.stats import chi2
 
 from correlate.element_map import registration_image
 from correlate.executor import Report, mapped
@@ -24,7 +23,7 @@ FEWEST_PIXELS = 8
 """Along each side: below that an image has no pose to be found."""
 LARGEST_FIELD_RATIO = 12.0
 """Default pairs are left out beyond this ratio of field widths: a lattice image has no landmark in a survey image."""
-RADIUS_95 = float(np.sqrt(chi2.ppf(0.95, 2)))
+RADIUS_95 = float(np.sqrt(-2 * np.log(0.05)))
 """95 % of a bivariate normal lie within this many standard deviations."""
 
 

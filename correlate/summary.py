@@ -39,16 +39,25 @@ def acquisition_summary(ds: xr.Dataset) -> dict[str, Any]:
 
 
 def axis_summary(axis: xr.DataArray) -> dict[str, Any]:
-    """Units, first and last value, mean step and number of points of one axis."""
-    values = np.atleast_1d(np.asarray(axis.values, dtype=np.float64))
+    """Units, first and last value, mean step and number of points of one axis; names have no step."""
+    values = np.atleast_1d(axis.values)
     n = values.size
+    if values.dtype.kind not in "biuf":
+        first, last = (str(values[0]), str(values[-1])) if n else (None, None)
+        return {"units": axis.attrs.get("units", ""), "first": first, "last": last, "step": None, "n": n}
+    values = values.astype(np.float64)
     step = (values[-1] - values[0]) / (n - 1) if n > 1 else math.nan
     return {"units": axis.attrs.get("units", ""), "first": _number(values[0] if n else math.nan),
             "last": _number(values[-1] if n else math.nan), "step": _number(step), "n": n}
 
 
 def variable_summary(variable: xr.DataArray) -> dict[str, Any]:
-    """Units, minimum, maximum, mean and sum, ignoring NaN; read block by block, so that memory stays bounded."""
+    """Units, minimum, maximum, mean and sum, ignoring NaN; read block by block, so that memory stays bounded.
+
+    Text has none of them.
+    """
+    if variable.dtype.kind not in "biuf":
+        return {"units": variable.attrs.get("units", ""), "min": None, "max": None, "mean": None, "sum": None}
     low, high, total, count = math.inf, -math.inf, 0.0, 0
     for block in _blocks(variable):
         good = block[np.isfinite(block)] if block.dtype.kind == "f" else block

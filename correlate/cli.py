@@ -1,0 +1,222 @@
+"""The command line, as far as it needs no browser; `dashboards.command` adds `serve` and `demo` and is what is installed.
+
+Exit codes: 0 all is well; 1 done, but something needs a look (a file that could not be read, a damaged unit); 2 the input
+cannot be used, with one line that says why; 130 interrupted.
+"""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.markup import escape
+
+from correlate.console import Commands, out, progress, say, size, table
+from correlate.describe import Described, describe_study
+from correlate.fit import fit_study
+from correlate.ingest import Imported, import_files
+from correlate.numbers import magnitude
+from correlate.place import Placed, align_study
+from correlate.study import Study
+from correlate.summary import file_summary
+from correlate.survey import acquisition_lines, study_lines
+from datasets.errors import StudyError
+from datasets.phantom import make_study
+from datasets.store import Store
+
+LOOK = 1
+"""Exit code of a command that did its work and found something that needs a look."""
+
+app = typer.Typer(cls=Commands, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
+                  rich_markup_mode="rich", help="Correlative data fusion for the interphases of metal electrodes.")
+
+StudyFolder = Annotated[Path, typer.Argument(metavar="STUDY", help="folder with a study.toml")]
+Jobs = Annotated[int | None, typer.Option(help="processes; all cores unless given", min=1)]
+Again = Annotated[bool, typer.Option("--again", help="redo also what has not changed")]
+
+
+@app.command()
+def phantom(folder: Annotated[Path, typer.Argument(metavar="DIR", help="where the study is made")],
+            samples: Annotated[int, typer.Option(min=1, help="how many electrodes")] = 24,
+            seed: Annotated[int, typer.Option(help="the same seed gives the same study")] = 1, jobs: Jobs = None) -> int:
+    """Make a virtual study with known truth, as instrument files."""
+    with progress("making a virtual study") as report:
+        root = make_study(folder, samples=samples, seed=seed, jobs=jobs or 2, progress=report)
+    say(f"{root}: {samples} synthetic samples; go on with: correlate import {root}")
+    return 0
+
+
+@app.command()
+def read(file: Annotated[Path, typer.Argument(metavar="FILE")],
+         as_json: Annotated[bool, typer.Option("--json", help="print the figures as JSON, see docs/read-json.md")] = False,
+         technique: Annotated[str | None, typer.Option(help="where the file does not tell")] = None,
+         axes: Annotated[list[str] | None, typer.Option("--axis", metavar="DIM=STEP UNIT",
+                                                        help="calibrate an axis, as --axis 'x=0.2 nm'")] = None) -> int:
+    """Show what a file holds, as the readers understand it."""
+    found = file_summary(file, technique=technique, axes=dict(_axis_scale(text) for text in axes or ()))
+    if as_json:
+        out.file.write(json.dumps(found, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+        return 0
+    for number, acquisition in enumerate(found):
+        for line in acquisition_lines(number, acquisition):
+            out.print(line)
+    return 0
+
+
+@app.command("import")
+def import_(study: StudyFolder, jobs: Jobs = None, again: Again = False) -> int:
+    """Read every file of the sheet that is new or has changed into the store."""
+    opened = Study(study)
+    with progress("importing") as report:
+        done = import_files(opened, jobs=jobs, report=report, again=again)
+    return told_imports(done)
+
+
+@app.command()
+def align(study: StudyFolder, sample: Annotated[str | None, typer.Option(help="only this sample")] = None, jobs: Jobs = None,
+          again: Again = False) -> int:
+    """Place the images and maps of each sample in one frame, with an error and a verdict for each pair."""
+    opened = Study(study)
+    if sample is not None and sample not in opened.sheet.samples:
+        raise StudyError(f"{study}: no sample {sample!r}; the sheet has {', '.join(opened.sheet.samples)}")
+    with progress("aligning") as report:
+        done = align_study(opened, jobs=jobs, report=report, again=again, sample=sample)
+    return told_pairs(done)
+
+
+@app.command()
+def describe(study: StudyFolder, jobs: Jobs = None, again: Again = False) -> int:
+    """Measure every descriptor of every acquisition."""
+    with progress("describing") as report:
+        done = describe_study(Study(study), jobs=jobs, report=report, again=again)
+    return told_descriptions(done)
+
+
+@app.command()
+def fit(study: StudyFolder, again: Again = False) -> int:
+    """Relate structure to coulombic efficiency, tried on electrolytes left out."""
+    with progress("fitting"):
+        result = fit_study(Study(study), again=again)
+    return told_model(result)
+
+
+@app.command()
+def status(study: StudyFolder) -> int:
+    """Say what a study holds and what must be made again."""
+    for line in study_lines(Study(study)):
+        out.print(line)
+    return 0
+
+
+@app.command()
+def verify(study: StudyFolder) -> int:
+    """Check every published byte against its checksum and name all that is damaged."""
+    store = Store(study)
+    with progress("verifying") as report:
+        found = store.verify(lambda fraction: report(round(100 * fraction), 100, "%"))
+    damages = [d for d in found if not d.is_note]
+    if found:
+        table("", ("what", "unit", "version", "where and what to do"),
+              [(d.what + (" (note)" if d.is_note else ""), d.unit, d.version, d.message) for d in found])
+    notes = f", {len(found) - len(damages)} notes" if len(found) > len(damages) else ""
+    say(f"{len(store.units())} units: " + (f"[bold red]{len(damages)} damages[/]" if damages else "[green]sound[/]") + notes)
+    return LOOK if damages else 0
+
+
+@app.command()
+def history(study: StudyFolder, unit: Annotated[str | None, typer.Argument(help="one unit; all unless given")] = None) -> int:
+    """List the versions of a unit with what each was made from, or the newest version of all units."""
+    store = Store(study)
+    if unit is None:
+        rows = [(v.unit, v.version, v.kind, v.created, size(v.nbytes)) for u in store.units() if (v := store.current(u))]
+        table("", ("unit", "newest version", "kind", "made", "size"), rows, right=("size",))
+        return 0
+    for version in store.history(unit):
+        parents = ", ".join(f"{p} {v}" for p, v in version.parents.items()) or version.attrs.get("source", {}).get("path", "")
+        made_from = f"  from {parents}" if parents else ""
+        out.print(f"[bold]{version.version}[/]  {version.created}  {size(version.nbytes)}{made_from}")
+        for step in version.attrs.get("history", []):
+            out.print(f"    {escape(step_text(step))}")
+    return 0
+
+
+@app.command()
+def gc(study: StudyFolder, keep: Annotated[int, typer.Option(min=1, help="versions of each unit to keep")] = 1,
+       dry_run: Annotated[bool, typer.Option("--dry-run", help="say what would go, remove nothing")] = False) -> int:
+    """Remove versions that nothing needs and what interrupted writers left."""
+    removed = Store(study).gc(keep=keep, dry_run=dry_run)
+    for name, version in removed.versions:
+        out.print(f"{name} {version}")
+    for path in removed.unfinished:
+        out.print(path)
+    count = len(removed.versions) + len(removed.unfinished)
+    say(f"{'would remove' if dry_run else 'removed'} {count} things, {size(removed.nbytes)}")
+    return 0
+
+
+def step_text(step: Mapping[str, Any]) -> str:
+    """One step of an acquisition's history: what was done, with which parameters."""
+    parameters = ", ".join(f"{k} {v}" for k, v in step.get("parameters", {}).items())
+    return f"{step['what']}" + (f": {parameters}" if parameters else "") + f" (correlate {step['version']})"
+
+
+def told_imports(done: list[Imported], *, notes: bool = True) -> int:
+    """Print what became of each file that needs a word, and the sum; without `notes`, only how many there are."""
+    failed = [d for d in done if d.status == "failed"]
+    for d in failed:
+        say(f"[bold red]not read[/] {escape(d.path)}: {escape(d.message)}")
+    warned = [d for d in done if d.warnings]
+    for d in warned if notes else ():
+        for warning in d.warnings:
+            say(f"[yellow]note[/] {escape(d.path)}: {escape(warning)}")
+    fresh = [d for d in done if d.status == "imported"]
+    seconds = sum(d.seconds for d in fresh)
+    volume = sum(d.nbytes for d in fresh)
+    rate = f" ({size(volume)} raw, {size(volume / seconds)}/s per process)" if seconds else ""
+    say(f"{len(fresh)} files imported{rate}, {len(done) - len(fresh) - len(failed)} unchanged, {len(failed)} not read, "
+        f"{len(warned)} with notes")
+    return LOOK if failed else 0
+
+
+def told_pairs(done: list[Placed], *, listed: bool = True) -> int:
+    """Print the verdict on every pair, and the sum."""
+    marks = {"good": "good", "doubtful": "doubtful: look at it", "failed": "failed: not used"}
+    rows = [(p.pair.moving, p.pair.fixed, marks.get(p.verdict, p.verdict), magnitude(p.error_nm, "nm"), "; ".join(p.reasons))
+            for p in done]
+    if listed:
+        table("", ("moving", "fixed", "verdict", "95 % error", "why"), rows, right=("95 % error",))
+    counts = {v: sum(p.verdict == v for p in done) for v in ("good", "doubtful", "failed")}
+    say(f"{len(done)} pairs: " + ", ".join(f"{n} {v}" for v, n in counts.items()))
+    return 0
+
+
+def told_descriptions(done: list[Described]) -> int:
+    """Print how many numbers were measured and how many could not be."""
+    known, unknown = sum(d.known for d in done), sum(d.unknown for d in done)
+    say(f"{known} values of {len(done)} samples; {unknown} could not be known, each with its reason (see the report)")
+    return 0
+
+
+def told_model(result: dict[str, object]) -> int:
+    """Print how well the model did on electrolytes it had not seen, or why there is none."""
+    if "refused" in result:
+        say(f"no model: {escape(str(result['refused']))}")
+        return 0
+    skill, coverage = result["skill"], result["coverage"]
+    assert isinstance(skill, dict)
+    assert isinstance(coverage, dict)
+    say(f"log CE of unseen electrolytes: skill {skill['value']:.2f} over their mean (90 %: {skill['low']:.2f} to "
+        f"{skill['high']:.2f}), from {result['samples']} samples of {result['groups']} electrolytes; {coverage['nominal']:.0%} "
+        f"intervals held {coverage['measured']:.0%}")
+    return 0
+
+
+def _axis_scale(text: str) -> tuple[str, tuple[float, str]]:
+    dim, _, scale = text.partition("=")
+    step, _, unit = scale.strip().partition(" ")
+    try:
+        return dim.strip(), (float(step), unit.strip())
+    except ValueError as error:
+        raise typer.BadParameter(f"{text!r} is not DIM=STEP UNIT, as 'x=0.2 nm'") from error
+
