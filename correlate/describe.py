@@ -30,8 +30,9 @@ class Described:
 def describe_study(study: Study, *, jobs: int | None = None, report: Report | None = None, again: bool = False,
                    executor: Executor | None = None) -> list[Described]:
     """Describe every sample whose acquisitions are new or have changed."""
-    samples = [s for s in study.sheet.samples if study.acquisitions(s)]
-    fresh = [s for s in samples if again or not _is_current(study, s)]
+    by_sample = study.by_sample()
+    samples = [s for s in study.sheet.samples if by_sample[s]]
+    fresh = [s for s in samples if again or not _is_current(study, s, by_sample[s])]
     done = {s: _recalled(study, s) for s in samples if s not in fresh}
     if report and done:
         report(len(done), len(samples), "unchanged")
@@ -94,9 +95,9 @@ def descriptor_unit(sample: str) -> str:
     return f"descriptors/{sample}"
 
 
-def _is_current(study: Study, sample: str) -> bool:
+def _is_current(study: Study, sample: str, acquisitions: Sequence[Acquisition]) -> bool:
     version = study.store.current(descriptor_unit(sample))
-    now = {a.unit: a.version for a in study.acquisitions(sample)}
+    now = {a.unit: a.version for a in acquisitions}
     return version is not None and dict(version.parents) == now and version.attrs.get("recipe") == {"version": own_version()}
 
 

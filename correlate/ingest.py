@@ -36,10 +36,11 @@ class Imported:
 def import_files(study: Study, *, jobs: int | None = None, report: Report | None = None, again: bool = False,
                  executor: Executor | None = None) -> list[Imported]:
     """Import every file of the sheet that is new or has changed; a bad file is reported and does not stop the others."""
+    units = _units_by_path(study)
     paths = [file.path for file in study.sheet.files]
-    fresh = [p for p, file in zip(paths, study.sheet.files, strict=True) if again or not _is_current(study, file)]
+    fresh = [f.path for f in study.sheet.files if again or not _is_current(study, f, units.get(f.path, []))]
     known = set(paths) - set(fresh)
-    results = {p: Imported(p, "unchanged", tuple(_units_of(study, p))) for p in known}
+    results = {p: Imported(p, "unchanged", tuple(units[p])) for p in known}
     total = len(paths)
 
     def counted(done: int, _: int, what: str) -> None:
@@ -104,8 +105,7 @@ def entry_fingerprint(study: Study, file: File) -> str:
     return hashlib.sha256(json.dumps(said, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
 
-def _is_current(study: Study, file: File) -> bool:
-    units = _units_of(study, file.path)
+def _is_current(study: Study, file: File, units: Sequence[str]) -> bool:
     if not units:
         return False
     attrs = study.store.current(units[0]).attrs["source"]  # type: ignore[union-attr]
@@ -118,8 +118,12 @@ def _is_current(study: Study, file: File) -> bool:
         return False
 
 
-def _units_of(study: Study, path: str) -> list[str]:
-    return [a.unit for a in study.acquisitions() if a.summary.get("path") == path]
+def _units_by_path(study: Study) -> dict[str, list[str]]:
+    """Raw file -> the units that were made from it, in one look at the catalogue."""
+    found: dict[str, list[str]] = {}
+    for a in study.acquisitions():
+        found.setdefault(a.path, []).append(a.unit)
+    return found
 
 
 def _size(path: Path) -> int:

@@ -1,6 +1,6 @@
 """Places acquisitions in space: aligns the images and maps of each sample, and keeps every transform with its verdict."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Any, cast
@@ -43,8 +43,10 @@ class Placed:
 def align_study(study: Study, *, jobs: int | None = None, report: Report | None = None, again: bool = False,
                 sample: str | None = None, executor: Executor | None = None) -> list[Placed]:
     """Align every pair of the plan that is new or whose images have changed."""
-    pairs = [p for name in study.sheet.samples if sample in (None, name) for p in pairs_of(study, name)]
-    fresh = [p for p in pairs if again or not _is_current(study, p)]
+    by_sample = study.by_sample()
+    pairs = [p for name in study.sheet.samples if sample in (None, name) for p in pairs_of(study, name, by_sample[name])]
+    versions = {a.unit: a.version for acquisitions in by_sample.values() for a in acquisitions}
+    fresh = [p for p in pairs if again or not _is_current(study, p, versions)]
     done = {_key(p): _recalled(study, p) for p in pairs if p not in fresh}
     if report and done:
         report(len(done), len(pairs), "unchanged")
@@ -58,12 +60,12 @@ def align_study(study: Study, *, jobs: int | None = None, report: Report | None 
     return [(done | results)[_key(p)] for p in pairs]
 
 
-def pairs_of(study: Study, sample: str) -> list[Pair]:
+def pairs_of(study: Study, sample: str, acquisitions: Sequence[Acquisition]) -> list[Pair]:
     """The pairs a person asked for; else each map and image against the sample's widest image."""
     asked = [p for p in study.sheet.pairs if p.fixed.split("/")[0] == sample]
     if asked:
         return asked
-    fields = [a for a in study.acquisitions(sample) if a.technique in (*IMAGES, *MAPS) and _is_field(a)]
+    fields = [a for a in acquisitions if a.technique in (*IMAGES, *MAPS) and _is_field(a)]
     reference = reference_of(fields)
     if reference is None:
         return []
@@ -167,20 +169,18 @@ def _comparable(a: Acquisition, b: Acquisition) -> bool:
 
 
 def _is_one_scan(a: Acquisition, b: Acquisition) -> bool:
-    return bool(a.summary.get("path")) and a.summary.get("path") == b.summary.get("path") and all(
-        a.coords[d] == b.coords[d] for d in ("y", "x"))
+    return bool(a.path) and a.path == b.path and all(a.coords[d] == b.coords[d] for d in ("y", "x"))
 
 
 def _recipe(pair: Pair) -> dict[str, str]:
     return {"model": pair.model, "version": own_version()}
 
 
-def _is_current(study: Study, pair: Pair) -> bool:
+def _is_current(study: Study, pair: Pair, versions: Mapping[str, str]) -> bool:
     version = study.store.current(transform_unit(pair))
     if version is None or version.attrs.get("recipe") != _recipe(pair):
         return False
-    now: Mapping[str, str] = {a.unit: a.version for a in study.acquisitions()}
-    return all(now.get(unit) == of for unit, of in version.parents.items())
+    return all(versions.get(unit) == of for unit, of in version.parents.items())
 
 
 def _recalled(study: Study, pair: Pair) -> Placed:

@@ -63,6 +63,12 @@ class Acquisition:
         return found
 
     @property
+    def path(self) -> str:
+        """The raw file it was imported from, as the study sheet names it; "" where it came from no file."""
+        source: Mapping[str, Any] = self.summary.get("source", {})
+        return str(source.get("path", ""))
+
+    @property
     def is_placed_in_space(self) -> bool:
         """Whether it has y and x axes in nm, with more than one pixel along each."""
         return all(d in self.coords and self.coords[d]["units"] == "nm" and self.coords[d]["n"] > 1 for d in ("y", "x"))
@@ -106,6 +112,13 @@ class Study:
         order = {name: i for i, name in enumerate(self.sheet.samples)}
         return sorted((a for a in found if sample in (None, a.sample) and technique in (None, a.technique)),
                       key=lambda a: (order.get(a.sample, len(order)), a.unit))
+
+    def by_sample(self) -> dict[str, list[Acquisition]]:
+        """Sample of the sheet -> its acquisitions, in one look at the catalogue."""
+        found: dict[str, list[Acquisition]] = {name: [] for name in self.sheet.samples}
+        for a in self.acquisitions():
+            found.setdefault(a.sample, []).append(a)
+        return found
 
     def rows(self, kind: str) -> list[dict[str, Any]]:
         """The catalogue's rows of one kind."""
