@@ -30,7 +30,6 @@ from rsciio import (
     emd,
     hspy,
     jeol,
-    mrc,
     msa,
     nexus,
     pantarhei,
@@ -45,9 +44,11 @@ from rsciio.utils._dictionary import DTBox
 
 from datasets.errors import UnreadableFile
 from datasets.formats import rosetta_sniff as sniff
-from datasets.formats.mrc_header import MrcHeader, companions, read_header
+from datasets.formats.contiguous import contiguous, lazily
+from datasets.formats.mrc_header import companions
 from datasets.formats.rosetta_bcf import read_bcf
 from datasets.formats.rosetta_metadata import conditions_of, kind_of
+from datasets.formats.rosetta_mrc import read_mrc
 from datasets.formats.signal import Axis, Field, Format, Signal, no_companions
 from datasets.provenance import jsonable
 from datasets.units import compatible, is_calibrated, spelled
@@ -109,8 +110,7 @@ def _signal(fmt: str, path: Path, one: Rosetta, said: tuple[str, ...]) -> Signal
     if not data.dtype.isnative:
         data = data.astype(data.dtype.newbyteorder("="))
     if isinstance(data, dask.array.Array):
-        empty = np.empty((0,) * data.ndim, data.dtype)
-        data = da.from_array(_Watched(data, path), chunks=data.chunks, asarray=False, meta=empty)
+        data = lazily(_Watched(data, path), data.chunks)
     general = metadata.get("General", {})
     conditions = conditions_of(fmt, metadata, original)
     if any(compatible(axis.units, "deg") for axis in axes):
@@ -253,40 +253,6 @@ def _dm_quantity(brightness: Mapping[str, Any]) -> str:
     return "counts" if isinstance(unit, str) and unit.lower() in COUNTS and scale == 1.0 else ""
 
 
-def _read_mrc(path: Path, lazy: bool) -> list[Rosetta]:
-    """MRC; RosettaSciIO takes numbers for little-endian and unsigned, any header of 128 KiB for FEI's, columns for x."""
-    header = read_header(path)
-    if header is None:
-        raise UnreadableFile(path, "has an MRC header of impossible sizes or mode", where="first 16 bytes")
-    _require(path, header.promised_bytes)
-    one = _plain(mrc, path, lazy, endianness=header.endian)[0]
-    stored = one["data"].dtype.newbyteorder(header.endian)
-    one["data"] = one["data"].view(np.int8 if stored == np.uint8 and header.signed_bytes else stored)
-    old_fei = "fei_header" in one["original_metadata"] and header.unnamed_extension
-    if not old_fei:
-        one["original_metadata"].pop("fei_header", None)
-    if "de_metadata" not in one["original_metadata"] and not old_fei:
-        names = {"x": "xyz"[header.order[0] - 1], "y": "xyz"[header.order[1] - 1], "z": "xyz"[header.order[2] - 1]}
-        for axis in one["axes"]:
-            _set_mrc_axis(axis, names[axis["name"]], header)
-    one["original_metadata"]["about"] = header.about
-    one["warnings"] = list(header.remarks)
-    return [one]
-
-
-def _set_mrc_axis(axis: dict[str, Any], name: str, header: MrcHeader) -> None:
-    step = header.step_nm["xyz".index(name)]
-    axis["name"] = name
-    if axis["index_in_array"] == 0 and not header.is_volume and name == "z":
-        axis.update(name="frame", units="", scale=1.0, offset=0.0)
-        if header.tilt_deg is not None and header.tilt_deg.size == axis["size"]:
-            axis.update(name="tilt", units="deg", axis=header.tilt_deg)
-    elif step is None:
-        axis.update(units="", scale=1.0, offset=0.0)
-    else:
-        axis.update(units="nm", scale=step, offset=header.origin_nm["xyz".index(name)])
-
-
 def _read_tiff_file(path: Path, lazy: bool) -> list[Rosetta]:
     """TIFF with the axes of RosettaSciIO and pages decoded one by one when lazy; its own lazy reading leaves the file open."""
     found = []
@@ -306,8 +272,8 @@ def _read_tiff_file(path: Path, lazy: bool) -> list[Rosetta]:
 
 def _tiff_array(path: Path, number: int, series: Any, shape: tuple[int, ...], lazy: bool) -> Any:
     colours = series.keyframe.photometric == tifffile.PHOTOMETRIC.RGB and series.shape[-1] <= 4
-    if lazy and not colours and series.dataoffset is not None and series.shape == shape:
-        return da.from_array(tifffile.memmap(path, series=number, mode="r"), chunks="auto")
+    if not colours and series.dataoffset is not None and series.shape == shape:
+        return contiguous(path, series.keyframe.dtype.newbyteorder(series.parent.byteorder), shape, series.dataoffset)
     if lazy and not colours and series.shape == shape:
         page_shape = series.keyframe.shape
         leading = shape[:len(shape) - len(page_shape)]
@@ -558,7 +524,7 @@ ROSETTA: tuple[Format, ...] = (
     _format("ncem-emd", ".emd", sniff.is_ncem_emd, _read_ncem),
     _format("hspy", ".hspy", sniff.is_hspy, _read_hspy),
     _format("nexus", ".nxs", sniff.is_nexus, partial(_plain, nexus)),
-    _format("mrc", ".mrc .map .st .ali .rec", sniff.is_mrc, _read_mrc, companions),
+    _format("mrc", ".mrc .map .st .ali .rec", sniff.is_mrc, read_mrc, companions),
     _format("tiff", ".tif .tiff", sniff.is_tiff, _read_tiff_file),
     _format("bruker", ".bcf", sniff.is_bcf, read_bcf),
     _format("tia", ".emi .ser", _is_tia, _read_tia, sers_of_emi),
