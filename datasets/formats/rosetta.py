@@ -43,6 +43,7 @@ from rsciio.tiff._api import _read_tiff  # the public reader leaves the file ope
 from rsciio.utils._dictionary import DTBox
 
 from datasets.errors import UnreadableFile
+from datasets.formats import rosetta_examples as examples
 from datasets.formats import rosetta_sniff as sniff
 from datasets.formats.contiguous import contiguous, lazily
 from datasets.formats.mrc_header import companions
@@ -499,9 +500,10 @@ def _read_prz(path: Path, lazy: bool) -> list[Rosetta]:
 
 
 def _format(name: str, suffixes: str, recognises: Callable[[bytes, Path], bool], reader: Reader,
-            beside: Callable[[Path], tuple[Path, ...]] = no_companions) -> Format:
+            beside: Callable[[Path], tuple[Path, ...]] = no_companions,
+            example: Callable[[Path], Path] | None = None) -> Format:
     return Format(name=name, suffixes=frozenset(suffixes.split()), recognises=recognises, read=partial(read, name, reader),
-                  version=f"RosettaSciIO {__version__}", companions=beside)
+                  version=f"RosettaSciIO {__version__}", companions=beside, example=example)
 
 
 def _header_of_mib(path: Path) -> tuple[Path, ...]:
@@ -521,20 +523,20 @@ def _is_tia(head: bytes, path: Path) -> bool:
 ROSETTA: tuple[Format, ...] = (
     _format("digitalmicrograph", ".dm3 .dm4", sniff.is_dm, _read_dm),
     _format("velox-emd", ".emd", sniff.is_velox, partial(_plain, emd)),
-    _format("ncem-emd", ".emd", sniff.is_ncem_emd, _read_ncem),
-    _format("hspy", ".hspy", sniff.is_hspy, _read_hspy),
-    _format("nexus", ".nxs", sniff.is_nexus, partial(_plain, nexus)),
-    _format("mrc", ".mrc .map .st .ali .rec", sniff.is_mrc, read_mrc, companions),
-    _format("tiff", ".tif .tiff", sniff.is_tiff, _read_tiff_file),
+    _format("ncem-emd", ".emd", sniff.is_ncem_emd, _read_ncem, example=examples.ncem_example),
+    _format("hspy", ".hspy", sniff.is_hspy, _read_hspy, example=examples.hspy_example),
+    _format("nexus", ".nxs", sniff.is_nexus, partial(_plain, nexus), example=examples.nexus_example),
+    _format("mrc", ".mrc .map .st .ali .rec", sniff.is_mrc, read_mrc, companions, examples.mrc_example),
+    _format("tiff", ".tif .tiff", sniff.is_tiff, _read_tiff_file, example=examples.tiff_example),
     _format("bruker", ".bcf", sniff.is_bcf, read_bcf),
     _format("tia", ".emi .ser", _is_tia, _read_tia, sers_of_emi),
-    _format("ripple", ".rpl", sniff.is_ripple, _read_ripple, raw_of_ripple),
-    _format("msa", ".msa .emsa", sniff.is_msa, _read_msa),
+    _format("ripple", ".rpl", sniff.is_ripple, _read_ripple, raw_of_ripple, examples.ripple_example),
+    _format("msa", ".msa .emsa", sniff.is_msa, _read_msa, example=examples.msa_example),
     _format("jeol", ".img .map .eds", sniff.is_jeol, _read_jeol),
     _format("phenom", ".elid", sniff.is_elid, _read_elid),
-    _format("blockfile", ".blo", sniff.is_blockfile, _read_blockfile),
+    _format("blockfile", ".blo", sniff.is_blockfile, _read_blockfile, example=examples.blockfile_example),
     _format("mib", ".mib", sniff.is_mib, _read_mib, _header_of_mib),
-    _format("tvips", ".tvips", sniff.is_tvips, _read_tvips, _rest_of_movie),
-    _format("prz", ".prz", sniff.is_prz, _read_prz),
+    _format("tvips", ".tvips", sniff.is_tvips, _read_tvips, _rest_of_movie, examples.tvips_example),
+    _format("prz", ".prz", sniff.is_prz, _read_prz, example=examples.prz_example),
 )
 """Formats that are read with RosettaSciIO."""
