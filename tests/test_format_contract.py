@@ -63,7 +63,8 @@ def no_hang():
 def test_an_example_is_recognised_by_exactly_one_format_and_by_its_content(fmt, tmp_path):
     path = example(fmt, tmp_path / "a")
     head = path.read_bytes()[:4096]
-    assert [f.name for f in FORMATS if f.recognises(head, path)] == [fmt.name]
+    assert format_of(path) is fmt
+    assert [f.name for f in FORMATS if not f.fallback and f.recognises(head, path)] == [fmt.name] * (not fmt.fallback)
     assert path.suffix.lower() in fmt.suffixes
 
 

@@ -28,9 +28,8 @@ EM = REAL_DATA / "em"
 ROWS = [line.split("\t") for line in (EM / "MANIFEST.tsv").read_text().splitlines()[1:]] if EM.is_dir() else []
 READ_BY_ROSETTA = {row[0]: row[7] for row in ROWS if " signal(s): " in row[7]}
 ALL = [*sorted(READ_BY_ROSETTA), "ccpem_emd3197.map"]
-LATER = ["ebsd_eclogite.ctf", "ebsd_testdata_sqr.ctf", "ebsd_edax_patterns.h5", "ebsd_nordif_Pattern.dat", "et_haadf.rawtlt",
-         "ebsd_sdss_ferrite_austenite.ang", "fused_Co3O4_Mn3O4.h5", "serialem_test_000.mdoc", "MANIFEST.tsv"]
-"""Files of formats that are read later, or that belong to another file."""
+LATER = ["et_haadf.rawtlt", "serialem_test_000.mdoc", "MANIFEST.tsv"]
+"""Files that belong to another file."""
 AXIS = re.compile(r"(?P<name>[^:]*):(?P<size>\d+) (?P<scale>\S+) (?P<units>.*?) ?off (?P<offset>\S+?)(?: nav)?$")
 SHAPE = re.compile(r"shape\((?P<shape>[\d, ]+)\) (?P<dtype>\[.*?\]|\S+?)\|(?P<axes>.*?)\|(?:None|\(.*?\))\|(?P<sums>.*)$")
 

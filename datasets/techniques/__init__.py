@@ -2,6 +2,7 @@
 
 from datasets.technique import Technique
 from datasets.techniques.cycling import CYCLING
+from datasets.techniques.ebsd import EBSD, EBSD_PATTERNS, EBSD_POINTS
 from datasets.techniques.edx import EDX
 from datasets.techniques.eels import EELS
 from datasets.techniques.eis import EIS
@@ -24,6 +25,9 @@ TECHNIQUES: dict[str, Technique] = {t.name: t for t in (
     ELEMENT_MAP,
     SAED,
     STEM_4D,
+    EBSD,
+    EBSD_POINTS,
+    EBSD_PATTERNS,
     XPS,
     CYCLING,
     EIS,
