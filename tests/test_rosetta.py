@@ -142,11 +142,11 @@ def test_reading_lazily_gives_the_same_figures(real_data, name, monkeypatch):
 # --- what each file is, and what it says of how it was made
 
 TECHNIQUE_OF = {
-    "bcf_tem_edx.bcf": ["stem_image", "edx"], "blo_4dstem.blo": ["stem_4d"], "ccpem_emd3197.map": ["unknown"],
+    "bcf_tem_edx.bcf": ["stem_image", "edx"], "blo_4dstem.blo": ["stem_4d"], "ccpem_emd3197.map": ["tomogram"],
     "dm3_diffraction_pattern.dm3": ["saed"], "dm3_eels_spectrum.dm3": ["eels"], "dm3_image_stack.dm3": ["stem_image"],
     "dm3_stem_image.dm3": ["stem_image"], "dm4_eels_si.dm4": ["eels"], "emd_berkeley_image.emd": ["tem_image"],
     "elid_phenom_sem_eds.elid": ["sem_image", "edx", "edx", "edx", "edx", "edx", "edx", "sem_image", "edx", "sem_image", "edx"],
-    "et_haadf.dm3": ["stem_image"], "exspy_eds_sem_tm002.hspy": ["edx"], "exspy_eds_tem_fept.hspy": ["edx"],
+    "et_haadf.dm3": ["tilt_series"], "exspy_eds_sem_tm002.hspy": ["edx"], "exspy_eds_tem_fept.hspy": ["edx"],
     "exspy_eels_ll_linescan_simulated.hspy": ["eels"], "hspy_spectrum.hspy": ["saed"],
     "jeol_View002_0000000.img": ["stem_image"], "jeol_View002_0000001.eds": ["edx"], "mrc_haadf_scan.mrc": ["stem_image"],
     "merlin_002_merlin_test_roi_sig256x128_nav4x2_hot_pixel_52x_39y.mib": ["stem_4d"], "msa_eels_spectrum.msa": ["eels"],

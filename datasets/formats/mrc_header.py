@@ -115,8 +115,13 @@ def read_header(path: Path) -> MrcHeader | None:
 
 def companions(path: Path) -> tuple[Path, ...]:
     """SerialEM's and IMOD's files beside an image stack."""
-    beside = [path.with_name(path.name + ".mdoc"), *(path.with_suffix(s) for s in (".mdoc", ".rawtlt", ".tlt"))]
-    return tuple(p for p in beside if p.is_file())
+    beside = [path.with_name(path.name + ".mdoc"), path.with_suffix(".mdoc")]
+    return (*(p for p in beside if p.is_file()), *tilt_lists(path))
+
+
+def tilt_lists(path: Path) -> tuple[Path, ...]:
+    """Lists of tilt angles of the same name beside an image stack: as aligned, then as recorded."""
+    return tuple(p for p in (path.with_suffix(".rawtlt"), path.with_suffix(".tlt")) if p.is_file())
 
 
 def tilt_angles(path: Path) -> NDArray[np.float64] | None:

@@ -16,7 +16,7 @@ from functools import partial
 from math import prod
 from pathlib import Path
 from traceback import clear_frames
-from typing import Any
+from typing import Any, cast
 from xml.etree import ElementTree
 
 import dask.array
@@ -46,7 +46,7 @@ from datasets.errors import UnreadableFile
 from datasets.formats import rosetta_examples as examples
 from datasets.formats import rosetta_sniff as sniff
 from datasets.formats.contiguous import contiguous, lazily
-from datasets.formats.mrc_header import companions
+from datasets.formats.mrc_header import companions, tilt_angles, tilt_lists
 from datasets.formats.rosetta_bcf import read_bcf
 from datasets.formats.rosetta_metadata import conditions_of, kind_of
 from datasets.formats.rosetta_mrc import read_mrc
@@ -245,7 +245,22 @@ def _read_dm(path: Path, lazy: bool) -> list[Rosetta]:
             _require(path, int(block["offset"]) + int(block["size_bytes"]))
         brightness = image.get("Calibrations", {}).get("Brightness", {})
         one["metadata"].setdefault("Signal", {}).setdefault("quantity", _dm_quantity(brightness))
+    if len(found) == 1:
+        _set_tilts(path, found[0])
     return found
+
+
+def _set_tilts(path: Path, one: Rosetta) -> None:
+    """Put the angles of a list beside a stack on its first axis, if it has one for each image."""
+    for beside in tilt_lists(path):
+        angles, images = tilt_angles(beside), one["data"].shape[0] if one["data"].ndim == 3 else 0
+        if not images or angles is None:
+            continue
+        if angles.size == images:
+            first = _ordered(one["axes"], one["data"].ndim)[0]
+            cast(dict[str, Any], first).update(name="tilt", units="deg", axis=angles)
+            return
+        one.setdefault("warnings", []).append(f"{beside.name} lists {angles.size} tilts for {images} images: it is not used")
 
 
 def _dm_quantity(brightness: Mapping[str, Any]) -> str:
@@ -268,6 +283,8 @@ def _read_tiff_file(path: Path, lazy: bool) -> list[Rosetta]:
             rows = _data_bar(one["original_metadata"], one["axes"])
             one["warnings"] = [rows] if rows else []
             found.append(one)
+    if len(found) == 1:
+        _set_tilts(path, found[0])
     return found
 
 
@@ -521,13 +538,13 @@ def _is_tia(head: bytes, path: Path) -> bool:
 
 
 ROSETTA: tuple[Format, ...] = (
-    _format("digitalmicrograph", ".dm3 .dm4", sniff.is_dm, _read_dm),
+    _format("digitalmicrograph", ".dm3 .dm4", sniff.is_dm, _read_dm, tilt_lists),
     _format("velox-emd", ".emd", sniff.is_velox, partial(_plain, emd)),
     _format("ncem-emd", ".emd", sniff.is_ncem_emd, _read_ncem, example=examples.ncem_example),
     _format("hspy", ".hspy", sniff.is_hspy, _read_hspy, example=examples.hspy_example),
     _format("nexus", ".nxs", sniff.is_nexus, partial(_plain, nexus), example=examples.nexus_example),
     _format("mrc", ".mrc .map .st .ali .rec", sniff.is_mrc, read_mrc, companions, examples.mrc_example),
-    _format("tiff", ".tif .tiff", sniff.is_tiff, _read_tiff_file, example=examples.tiff_example),
+    _format("tiff", ".tif .tiff", sniff.is_tiff, _read_tiff_file, tilt_lists, example=examples.tiff_example),
     _format("bruker", ".bcf", sniff.is_bcf, read_bcf),
     _format("tia", ".emi .ser", _is_tia, _read_tia, sers_of_emi),
     _format("ripple", ".rpl", sniff.is_ripple, _read_ripple, raw_of_ripple, examples.ripple_example),

@@ -11,8 +11,8 @@ from datasets.formats.signal import Signal
 from datasets.technique import INTENSITY_UNITS, Technique, units_of
 
 MEASURED = units_of("phase")
-BESIDE = units_of("euler_1", "euler_2", "euler_3", "image_quality", "confidence_index", "fit", "band_contrast", "band_slope", "bands",
-                  "mean_angular_deviation", "error_code", "detector_signal")
+BESIDE = units_of("euler_1", "euler_2", "euler_3", "image_quality", "confidence_index", "fit", "band_contrast", "band_slope",
+                  "bands", "mean_angular_deviation", "error_code", "detector_signal")
 """What most files have; a map reduced to its phases is still a map."""
 
 
