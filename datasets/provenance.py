@@ -4,6 +4,7 @@ import hashlib
 import math
 import os
 from collections.abc import Mapping
+from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ DISTRIBUTION = "correlate-sei"
 BLOCK = 1 << 17
 
 
+@lru_cache(maxsize=1)
 def own_version() -> str:
     """Version of this platform, "0+unknown" when it runs from a folder that was never installed."""
     try:

@@ -47,6 +47,9 @@ QUANTITY_UNIT: dict[str, str] = {
     "transmittance": "1",
     "reflectance": "1",
     "height": "nm",
+    "phase": "1", "euler_1": "deg", "euler_2": "deg", "euler_3": "deg",
+    "image_quality": "1", "confidence_index": "1", "fit": "deg", "detector_signal": "1",
+    "band_contrast": "1", "band_slope": "1", "bands": "1", "mean_angular_deviation": "deg", "error_code": "1",
 }
 """Measured quantity -> canonical unit. A detector image whose counts are not calibrated has the unit "arbitrary"."""
 
@@ -91,5 +94,6 @@ CONDITION_MEANING: dict[str, str] = {
     "order": "rank of this acquisition in the specimen's history of exposures",
     "detector": "detector or signal as the file names it",
     "elements": "chemical elements that the file lists",
+    "phases": "crystal phases that the file lists, in the order of their numbers",
 }
 """Condition -> meaning; the unit is part of the name. What is unknown is absent."""

@@ -18,7 +18,7 @@ from conftest import REAL_DATA
 
 from datasets.acquisition import read_acquisitions
 from datasets.errors import FileError, UnknownFormat, UnreadableFile
-from datasets.formats import FORMATS, format_of, open_file, rosetta, rosetta_bcf
+from datasets.formats import FORMATS, contiguous, format_of, open_file, rosetta, rosetta_bcf
 from datasets.phantom.writers import mrc as mrc_writer
 from datasets.phantom.writers import ncem_emd, ripple
 from datasets.techniques import TECHNIQUES
@@ -28,9 +28,8 @@ EM = REAL_DATA / "em"
 ROWS = [line.split("\t") for line in (EM / "MANIFEST.tsv").read_text().splitlines()[1:]] if EM.is_dir() else []
 READ_BY_ROSETTA = {row[0]: row[7] for row in ROWS if " signal(s): " in row[7]}
 ALL = [*sorted(READ_BY_ROSETTA), "ccpem_emd3197.map"]
-LATER = ["ebsd_eclogite.ctf", "ebsd_testdata_sqr.ctf", "ebsd_edax_patterns.h5", "ebsd_nordif_Pattern.dat", "et_haadf.rawtlt",
-         "ebsd_sdss_ferrite_austenite.ang", "fused_Co3O4_Mn3O4.h5", "serialem_test_000.mdoc", "MANIFEST.tsv"]
-"""Files of formats that are read later, or that belong to another file."""
+LATER = ["et_haadf.rawtlt", "serialem_test_000.mdoc", "MANIFEST.tsv"]
+"""Files that belong to another file."""
 AXIS = re.compile(r"(?P<name>[^:]*):(?P<size>\d+) (?P<scale>\S+) (?P<units>.*?) ?off (?P<offset>\S+?)(?: nav)?$")
 SHAPE = re.compile(r"shape\((?P<shape>[\d, ]+)\) (?P<dtype>\[.*?\]|\S+?)\|(?P<axes>.*?)\|(?:None|\(.*?\))\|(?P<sums>.*)$")
 
@@ -58,6 +57,12 @@ def expected_signals(name: str) -> list[dict]:
         found.append({"shape": tuple(int(n) for n in match["shape"].split(",") if n.strip()), "dtype": match["dtype"],
                       "axes": axes, "sums": {k: float(v) for k, v in sums.items()}})
     return found
+
+
+def read_late(monkeypatch) -> None:
+    """Make every array lazy that can be."""
+    monkeypatch.setattr(rosetta, "LAZY_ABOVE_BYTES", 0)
+    monkeypatch.setattr(contiguous, "AT_ONCE_BYTES", 0)
 
 
 # --- the figures of the manifest
@@ -123,7 +128,7 @@ def test_every_signal_becomes_an_acquisition_that_keeps_its_promise(real_data, n
 @pytest.mark.parametrize("name", [n for n in ALL if n != "ncem_edx_tilt_m30.bcf"])
 def test_reading_lazily_gives_the_same_figures(real_data, name, monkeypatch):
     eagerly = open_file(EM / name)
-    monkeypatch.setattr(rosetta, "LAZY_ABOVE_BYTES", 0)
+    read_late(monkeypatch)
     for lazy, eager in zip(open_file(EM / name), eagerly, strict=True):
         values = np.asarray(lazy.main.data)
         assert values.dtype == eager.main.data.dtype
@@ -137,11 +142,11 @@ def test_reading_lazily_gives_the_same_figures(real_data, name, monkeypatch):
 # --- what each file is, and what it says of how it was made
 
 TECHNIQUE_OF = {
-    "bcf_tem_edx.bcf": ["stem_image", "edx"], "blo_4dstem.blo": ["stem_4d"], "ccpem_emd3197.map": ["unknown"],
+    "bcf_tem_edx.bcf": ["stem_image", "edx"], "blo_4dstem.blo": ["stem_4d"], "ccpem_emd3197.map": ["tomogram"],
     "dm3_diffraction_pattern.dm3": ["saed"], "dm3_eels_spectrum.dm3": ["eels"], "dm3_image_stack.dm3": ["stem_image"],
     "dm3_stem_image.dm3": ["stem_image"], "dm4_eels_si.dm4": ["eels"], "emd_berkeley_image.emd": ["tem_image"],
     "elid_phenom_sem_eds.elid": ["sem_image", "edx", "edx", "edx", "edx", "edx", "edx", "sem_image", "edx", "sem_image", "edx"],
-    "et_haadf.dm3": ["stem_image"], "exspy_eds_sem_tm002.hspy": ["edx"], "exspy_eds_tem_fept.hspy": ["edx"],
+    "et_haadf.dm3": ["tilt_series"], "exspy_eds_sem_tm002.hspy": ["edx"], "exspy_eds_tem_fept.hspy": ["edx"],
     "exspy_eels_ll_linescan_simulated.hspy": ["eels"], "hspy_spectrum.hspy": ["saed"],
     "jeol_View002_0000000.img": ["stem_image"], "jeol_View002_0000001.eds": ["edx"], "mrc_haadf_scan.mrc": ["stem_image"],
     "merlin_002_merlin_test_roi_sig256x128_nav4x2_hot_pixel_52x_39y.mib": ["stem_4d"], "msa_eels_spectrum.msa": ["eels"],
@@ -384,6 +389,28 @@ def test_bytes_of_mrc_are_signed_unless_imod_says_they_are_not(tmp_path):
     np.testing.assert_array_equal(unsigned.main.data, image.view(np.uint8))
 
 
+def test_values_of_four_bits_are_unpacked_low_half_first_and_row_by_row(tmp_path, monkeypatch):
+    """Rows of mode 101 begin on whole bytes (IMOD): five columns take three."""
+    values = np.random.default_rng(0).integers(0, 16, (2, 3, 5), np.uint8)
+    padded = np.pad(values, ((0, 0), (0, 0), (0, 1)))
+    packed = padded[..., 0::2] | padded[..., 1::2] << 4
+    head = bytearray(write_mrc(tmp_path / "a.mrc", np.zeros((3, 5), np.float32)).read_bytes()[:1024])
+    head[8:16] = struct.pack("<2i", 2, 101)
+    (tmp_path / "a.mrc").write_bytes(bytes(head) + packed.tobytes())
+    np.testing.assert_array_equal(open_file(tmp_path / "a.mrc")[0].main.data, values)
+    read_late(monkeypatch)
+    lazy = open_file(tmp_path / "a.mrc")[0].main.data
+    np.testing.assert_array_equal(np.asarray(lazy[1, :, 2:]), values[1, :, 2:])
+
+
+def test_pairs_of_whole_numbers_are_complex(tmp_path):
+    parts = np.arange(24, dtype=">i2").reshape(3, 4, 2)
+    head = np.frombuffer(write_mrc(tmp_path / "a.mrc", np.zeros((3, 4), np.float32)).read_bytes()[:208], "<u4").astype(">u4")
+    head[3] = 3
+    (tmp_path / "a.mrc").write_bytes(head.tobytes() + b"MAP \x11\x11\0\0" + bytes(1024 - 216) + parts.tobytes())
+    np.testing.assert_array_equal(open_file(tmp_path / "a.mrc")[0].main.data, parts[..., 0] + 1j * parts[..., 1])
+
+
 def test_a_big_endian_mrc_reads_like_a_little_endian_one(tmp_path):
     image = np.arange(12, dtype=np.int16).reshape(3, 4)
     little = write_mrc(tmp_path / "a.mrc", image).read_bytes()
@@ -475,7 +502,7 @@ def test_tiff_pages_read_lazily_whatever_their_layout(tmp_path, monkeypatch, opt
     stack = np.random.default_rng(0).integers(0, 999, (3, 40, 50), np.uint16)
     tifffile.imwrite(tmp_path / "a.tif", stack, photometric="minisblack", **options)
     eager, = open_file(tmp_path / "a.tif")
-    monkeypatch.setattr(rosetta, "LAZY_ABOVE_BYTES", 0)
+    read_late(monkeypatch)
     lazy, = open_file(tmp_path / "a.tif")
     assert hasattr(lazy.main.data, "dask")
     np.testing.assert_array_equal(np.asarray(lazy.main.data), stack)

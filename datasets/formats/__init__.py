@@ -3,12 +3,17 @@
 from pathlib import Path
 
 from datasets.errors import FileError, UnknownFormat, UnreadableFile
+from datasets.formats.ang import ANG
+from datasets.formats.arrays import ARRAYS
 from datasets.formats.bdf import BDF
 from datasets.formats.biologic import BIOLOGIC
+from datasets.formats.ctf import CTF
 from datasets.formats.eclab_text import ECLAB_TEXT
 from datasets.formats.gamry import GAMRY
+from datasets.formats.h5ebsd import H5EBSD
 from datasets.formats.jcamp import JCAMP
 from datasets.formats.neware import NEWARE
+from datasets.formats.nordif import NORDIF
 from datasets.formats.rosetta import ROSETTA
 from datasets.formats.signal import Axis, Field, Format, Signal
 from datasets.formats.vamas import VAMAS
@@ -17,6 +22,10 @@ HEAD_BYTES = 4096
 
 FORMATS: tuple[Format, ...] = (
     *ROSETTA,
+    ANG,
+    CTF,
+    H5EBSD,
+    NORDIF,
     VAMAS,
     BIOLOGIC,
     NEWARE,
@@ -24,6 +33,7 @@ FORMATS: tuple[Format, ...] = (
     ECLAB_TEXT,
     BDF,
     JCAMP,
+    *ARRAYS,
 )
 
 
@@ -38,6 +48,7 @@ def format_of(path: str | Path) -> Format:
     path = Path(path)
     head = _head(path)
     claims = [fmt for fmt in FORMATS if fmt.recognises(head, path)]
+    claims = [fmt for fmt in claims if not fmt.fallback] or claims
     if len(claims) == 1:
         return claims[0]
     if claims:

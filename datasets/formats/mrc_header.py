@@ -39,12 +39,16 @@ class MrcHeader:
 
     promised_bytes : size that the file must have
     endian : "<" or ">"
+    mode : type of the values, see MODE_BYTES
+    shape : sections, rows, columns
+    data_offset : byte at which the values begin
     signed_bytes : whether mode 0 means signed bytes
     step_nm : size of a voxel along x, y, z in nm, None where the file does not know
     origin_nm : position of the first voxel along x, y, z in nm
     is_volume : whether z is a length and not the number of an image
     unnamed_extension : whether the extended header, if any, is of before 2014, when its kind was not written
     order : which of x, y, z (1, 2, 3) are the columns, rows and sections
+    labels : lines of text of the programs that the file went through
     about : FEI record or SerialEM keys of the first image, for the conditions
     tilt_deg : tilt of each image, None where nothing states one for each
     remarks : what was found wrong on the way
@@ -52,12 +56,16 @@ class MrcHeader:
 
     promised_bytes: int
     endian: str
+    mode: int
+    shape: tuple[int, int, int]
+    data_offset: int
     signed_bytes: bool
     step_nm: tuple[float | None, float | None, float | None]
     origin_nm: tuple[float, float, float]
     is_volume: bool
     unnamed_extension: bool
     order: tuple[int, int, int]
+    labels: tuple[str, ...] = ()
     about: dict[str, Any] = field(default_factory=dict)
     tilt_deg: NDArray[np.float64] | None = None
     remarks: tuple[str, ...] = ()
@@ -69,7 +77,8 @@ def promised_size(head: bytes) -> tuple[int, str]:
         nx, ny, nz, mode = struct.unpack(endian + "4i", head[:16])
         extended, = struct.unpack(endian + "i", head[92:96])
         if min(nx, ny, nz) > 0 and max(nx, ny, nz) < 1 << 20 and mode in MODE_BYTES and 0 <= extended < 1 << 31:
-            return BASE_BYTES + extended + int(nx * ny * nz * MODE_BYTES[mode]), endian
+            row_bytes = (nx + 1) // 2 if mode == 101 else int(nx * MODE_BYTES[mode])
+            return BASE_BYTES + extended + nz * ny * row_bytes, endian
     return 0, ""
 
 
@@ -83,7 +92,8 @@ def read_header(path: Path) -> MrcHeader | None:
         extended_bytes, = struct.unpack(endian + "i", head[92:96])
         kind = head[104:108]
         records = _fei_records(file.read(extended_bytes), endian) if kind in (b"FEI1", b"FEI2") else []
-    images = struct.unpack(endian + "i", head[8:12])[0]
+    columns, rows, images, mode = struct.unpack(endian + "4i", head[:16])
+    texts = (head[at:at + 80].decode("latin-1").strip("\0 ") for at in range(224, BASE_BYTES, 80))
     stamp, flags = struct.unpack(endian + "2i", head[152:160])
     space_group, = struct.unpack(endian + "i", head[88:92])
     step_nm, remarks = _steps(head, endian)
@@ -96,16 +106,22 @@ def read_header(path: Path) -> MrcHeader | None:
     if order != (1, 2, 3):
         remarks.append(f"columns, rows and sections of this map are {', '.join('xyz'[i - 1] for i in order)}")
     x_A, y_A, z_A = (v if np.isfinite(v) else 0.0 for v in struct.unpack(endian + "3f", head[196:208]))
-    return MrcHeader(size, endian, not (stamp == IMOD_STAMP and not flags & 1), step_nm, (x_A / 10, y_A / 10, z_A / 10),
+    return MrcHeader(size, endian, mode, (images, rows, columns), BASE_BYTES + extended_bytes,
+                     not (stamp == IMOD_STAMP and not flags & 1), step_nm, (x_A / 10, y_A / 10, z_A / 10),
                      space_group == 1 or space_group > 400, kind.strip(b"\0 ") == b"", order,
-                     about={**(records[0] if records else {}), **serialem},
+                     labels=tuple(text for text in texts if text), about={**(records[0] if records else {}), **serialem},
                      tilt_deg=listed if listed is not None else tilt_deg, remarks=(*remarks, *said))
 
 
 def companions(path: Path) -> tuple[Path, ...]:
     """SerialEM's and IMOD's files beside an image stack."""
-    beside = [path.with_name(path.name + ".mdoc"), *(path.with_suffix(s) for s in (".mdoc", ".rawtlt", ".tlt"))]
-    return tuple(p for p in beside if p.is_file())
+    beside = [path.with_name(path.name + ".mdoc"), path.with_suffix(".mdoc")]
+    return (*(p for p in beside if p.is_file()), *tilt_lists(path))
+
+
+def tilt_lists(path: Path) -> tuple[Path, ...]:
+    """Lists of tilt angles of the same name beside an image stack: as aligned, then as recorded."""
+    return tuple(p for p in (path.with_suffix(".rawtlt"), path.with_suffix(".tlt")) if p.is_file())
 
 
 def tilt_angles(path: Path) -> NDArray[np.float64] | None:

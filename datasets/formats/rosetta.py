@@ -16,7 +16,7 @@ from functools import partial
 from math import prod
 from pathlib import Path
 from traceback import clear_frames
-from typing import Any
+from typing import Any, cast
 from xml.etree import ElementTree
 
 import dask.array
@@ -30,7 +30,6 @@ from rsciio import (
     emd,
     hspy,
     jeol,
-    mrc,
     msa,
     nexus,
     pantarhei,
@@ -44,10 +43,13 @@ from rsciio.tiff._api import _read_tiff  # the public reader leaves the file ope
 from rsciio.utils._dictionary import DTBox
 
 from datasets.errors import UnreadableFile
+from datasets.formats import rosetta_examples as examples
 from datasets.formats import rosetta_sniff as sniff
-from datasets.formats.mrc_header import MrcHeader, companions, read_header
+from datasets.formats.contiguous import contiguous, lazily
+from datasets.formats.mrc_header import companions, tilt_angles, tilt_lists
 from datasets.formats.rosetta_bcf import read_bcf
 from datasets.formats.rosetta_metadata import conditions_of, kind_of
+from datasets.formats.rosetta_mrc import read_mrc
 from datasets.formats.signal import Axis, Field, Format, Signal, no_companions
 from datasets.provenance import jsonable
 from datasets.units import compatible, is_calibrated, spelled
@@ -109,8 +111,7 @@ def _signal(fmt: str, path: Path, one: Rosetta, said: tuple[str, ...]) -> Signal
     if not data.dtype.isnative:
         data = data.astype(data.dtype.newbyteorder("="))
     if isinstance(data, dask.array.Array):
-        empty = np.empty((0,) * data.ndim, data.dtype)
-        data = da.from_array(_Watched(data, path), chunks=data.chunks, asarray=False, meta=empty)
+        data = lazily(_Watched(data, path), data.chunks)
     general = metadata.get("General", {})
     conditions = conditions_of(fmt, metadata, original)
     if any(compatible(axis.units, "deg") for axis in axes):
@@ -244,47 +245,28 @@ def _read_dm(path: Path, lazy: bool) -> list[Rosetta]:
             _require(path, int(block["offset"]) + int(block["size_bytes"]))
         brightness = image.get("Calibrations", {}).get("Brightness", {})
         one["metadata"].setdefault("Signal", {}).setdefault("quantity", _dm_quantity(brightness))
+    if len(found) == 1:
+        _set_tilts(path, found[0])
     return found
+
+
+def _set_tilts(path: Path, one: Rosetta) -> None:
+    """Put the angles of a list beside a stack on its first axis, if it has one for each image."""
+    for beside in tilt_lists(path):
+        angles, images = tilt_angles(beside), one["data"].shape[0] if one["data"].ndim == 3 else 0
+        if not images or angles is None:
+            continue
+        if angles.size == images:
+            first = _ordered(one["axes"], one["data"].ndim)[0]
+            cast(dict[str, Any], first).update(name="tilt", units="deg", axis=angles)
+            return
+        one.setdefault("warnings", []).append(f"{beside.name} lists {angles.size} tilts for {images} images: it is not used")
 
 
 def _dm_quantity(brightness: Mapping[str, Any]) -> str:
     """Say "counts" only where one stored unit is one electron: a scale says that the numbers are something else."""
     unit, scale = brightness.get("Units"), brightness.get("Scale")
     return "counts" if isinstance(unit, str) and unit.lower() in COUNTS and scale == 1.0 else ""
-
-
-def _read_mrc(path: Path, lazy: bool) -> list[Rosetta]:
-    """MRC; RosettaSciIO takes numbers for little-endian and unsigned, any header of 128 KiB for FEI's, columns for x."""
-    header = read_header(path)
-    if header is None:
-        raise UnreadableFile(path, "has an MRC header of impossible sizes or mode", where="first 16 bytes")
-    _require(path, header.promised_bytes)
-    one = _plain(mrc, path, lazy, endianness=header.endian)[0]
-    stored = one["data"].dtype.newbyteorder(header.endian)
-    one["data"] = one["data"].view(np.int8 if stored == np.uint8 and header.signed_bytes else stored)
-    old_fei = "fei_header" in one["original_metadata"] and header.unnamed_extension
-    if not old_fei:
-        one["original_metadata"].pop("fei_header", None)
-    if "de_metadata" not in one["original_metadata"] and not old_fei:
-        names = {"x": "xyz"[header.order[0] - 1], "y": "xyz"[header.order[1] - 1], "z": "xyz"[header.order[2] - 1]}
-        for axis in one["axes"]:
-            _set_mrc_axis(axis, names[axis["name"]], header)
-    one["original_metadata"]["about"] = header.about
-    one["warnings"] = list(header.remarks)
-    return [one]
-
-
-def _set_mrc_axis(axis: dict[str, Any], name: str, header: MrcHeader) -> None:
-    step = header.step_nm["xyz".index(name)]
-    axis["name"] = name
-    if axis["index_in_array"] == 0 and not header.is_volume and name == "z":
-        axis.update(name="frame", units="", scale=1.0, offset=0.0)
-        if header.tilt_deg is not None and header.tilt_deg.size == axis["size"]:
-            axis.update(name="tilt", units="deg", axis=header.tilt_deg)
-    elif step is None:
-        axis.update(units="", scale=1.0, offset=0.0)
-    else:
-        axis.update(units="nm", scale=step, offset=header.origin_nm["xyz".index(name)])
 
 
 def _read_tiff_file(path: Path, lazy: bool) -> list[Rosetta]:
@@ -301,13 +283,15 @@ def _read_tiff_file(path: Path, lazy: bool) -> list[Rosetta]:
             rows = _data_bar(one["original_metadata"], one["axes"])
             one["warnings"] = [rows] if rows else []
             found.append(one)
+    if len(found) == 1:
+        _set_tilts(path, found[0])
     return found
 
 
 def _tiff_array(path: Path, number: int, series: Any, shape: tuple[int, ...], lazy: bool) -> Any:
     colours = series.keyframe.photometric == tifffile.PHOTOMETRIC.RGB and series.shape[-1] <= 4
-    if lazy and not colours and series.dataoffset is not None and series.shape == shape:
-        return da.from_array(tifffile.memmap(path, series=number, mode="r"), chunks="auto")
+    if not colours and series.dataoffset is not None and series.shape == shape:
+        return contiguous(path, series.keyframe.dtype.newbyteorder(series.parent.byteorder), shape, series.dataoffset)
     if lazy and not colours and series.shape == shape:
         page_shape = series.keyframe.shape
         leading = shape[:len(shape) - len(page_shape)]
@@ -533,9 +517,10 @@ def _read_prz(path: Path, lazy: bool) -> list[Rosetta]:
 
 
 def _format(name: str, suffixes: str, recognises: Callable[[bytes, Path], bool], reader: Reader,
-            beside: Callable[[Path], tuple[Path, ...]] = no_companions) -> Format:
+            beside: Callable[[Path], tuple[Path, ...]] = no_companions,
+            example: Callable[[Path], Path] | None = None) -> Format:
     return Format(name=name, suffixes=frozenset(suffixes.split()), recognises=recognises, read=partial(read, name, reader),
-                  version=f"RosettaSciIO {__version__}", companions=beside)
+                  version=f"RosettaSciIO {__version__}", companions=beside, example=example)
 
 
 def _header_of_mib(path: Path) -> tuple[Path, ...]:
@@ -553,22 +538,22 @@ def _is_tia(head: bytes, path: Path) -> bool:
 
 
 ROSETTA: tuple[Format, ...] = (
-    _format("digitalmicrograph", ".dm3 .dm4", sniff.is_dm, _read_dm),
+    _format("digitalmicrograph", ".dm3 .dm4", sniff.is_dm, _read_dm, tilt_lists),
     _format("velox-emd", ".emd", sniff.is_velox, partial(_plain, emd)),
-    _format("ncem-emd", ".emd", sniff.is_ncem_emd, _read_ncem),
-    _format("hspy", ".hspy", sniff.is_hspy, _read_hspy),
-    _format("nexus", ".nxs", sniff.is_nexus, partial(_plain, nexus)),
-    _format("mrc", ".mrc .map .st .ali .rec", sniff.is_mrc, _read_mrc, companions),
-    _format("tiff", ".tif .tiff", sniff.is_tiff, _read_tiff_file),
+    _format("ncem-emd", ".emd", sniff.is_ncem_emd, _read_ncem, example=examples.ncem_example),
+    _format("hspy", ".hspy", sniff.is_hspy, _read_hspy, example=examples.hspy_example),
+    _format("nexus", ".nxs", sniff.is_nexus, partial(_plain, nexus), example=examples.nexus_example),
+    _format("mrc", ".mrc .map .st .ali .rec", sniff.is_mrc, read_mrc, companions, examples.mrc_example),
+    _format("tiff", ".tif .tiff", sniff.is_tiff, _read_tiff_file, tilt_lists, example=examples.tiff_example),
     _format("bruker", ".bcf", sniff.is_bcf, read_bcf),
     _format("tia", ".emi .ser", _is_tia, _read_tia, sers_of_emi),
-    _format("ripple", ".rpl", sniff.is_ripple, _read_ripple, raw_of_ripple),
-    _format("msa", ".msa .emsa", sniff.is_msa, _read_msa),
+    _format("ripple", ".rpl", sniff.is_ripple, _read_ripple, raw_of_ripple, examples.ripple_example),
+    _format("msa", ".msa .emsa", sniff.is_msa, _read_msa, example=examples.msa_example),
     _format("jeol", ".img .map .eds", sniff.is_jeol, _read_jeol),
     _format("phenom", ".elid", sniff.is_elid, _read_elid),
-    _format("blockfile", ".blo", sniff.is_blockfile, _read_blockfile),
+    _format("blockfile", ".blo", sniff.is_blockfile, _read_blockfile, example=examples.blockfile_example),
     _format("mib", ".mib", sniff.is_mib, _read_mib, _header_of_mib),
-    _format("tvips", ".tvips", sniff.is_tvips, _read_tvips, _rest_of_movie),
-    _format("prz", ".prz", sniff.is_prz, _read_prz),
+    _format("tvips", ".tvips", sniff.is_tvips, _read_tvips, _rest_of_movie, examples.tvips_example),
+    _format("prz", ".prz", sniff.is_prz, _read_prz, example=examples.prz_example),
 )
 """Formats that are read with RosettaSciIO."""

@@ -311,8 +311,7 @@ def _mrc_mode(metadata: Mapping[str, Any], original: Mapping[str, Any]) -> str:
     instrument, projection = (_at(original, f"about/{key} mode") for key in ("Instrument", "Projection"))
     if instrument in (1, 2):
         return "STEM" if instrument == 2 else "diffraction" if projection == 1 else "TEM"
-    several = int(_at(original, "std_header/NZ") or 1) > 1
-    return "volume" if several and _at(original, "std_header/ISPG") in (1, 401) else ""
+    return "volume" if _at(original, "is volume") else ""
 
 
 MODES: dict[str, Callable[[Mapping[str, Any], Mapping[str, Any]], str]] = {

@@ -85,6 +85,7 @@ class Format:
     read : all signals of the file, lazily where the format allows; raises UnreadableFile, never returns nothing
     companions : other files that belong to this one and are not read on their own
     example : writes one small valid file into a folder, for the contract tests; None where nobody can write the format
+    fallback : reads a container of any content, and yields to every format that recognises its layout
     """
 
     name: str
@@ -94,3 +95,4 @@ class Format:
     version: str
     companions: Callable[[Path], tuple[Path, ...]] = no_companions
     example: Callable[[Path], Path] | None = None
+    fallback: bool = False

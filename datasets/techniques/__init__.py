@@ -2,16 +2,20 @@
 
 from datasets.technique import Technique
 from datasets.techniques.cycling import CYCLING
+from datasets.techniques.ebsd import EBSD, EBSD_PATTERNS, EBSD_POINTS
 from datasets.techniques.edx import EDX
 from datasets.techniques.eels import EELS
 from datasets.techniques.eis import EIS
 from datasets.techniques.element_map import ELEMENT_MAP
+from datasets.techniques.fib_sem import FIB_SEM
 from datasets.techniques.ftir import FTIR
 from datasets.techniques.saed import SAED
 from datasets.techniques.sem_image import SEM_IMAGE
 from datasets.techniques.stem_4d import STEM_4D
 from datasets.techniques.stem_image import STEM_IMAGE
 from datasets.techniques.tem_image import TEM_IMAGE
+from datasets.techniques.tilt_series import TILT_SERIES
+from datasets.techniques.tomogram import TOMOGRAM
 from datasets.techniques.unknown import UNKNOWN
 from datasets.techniques.xps import XPS
 
@@ -24,6 +28,12 @@ TECHNIQUES: dict[str, Technique] = {t.name: t for t in (
     ELEMENT_MAP,
     SAED,
     STEM_4D,
+    TILT_SERIES,
+    TOMOGRAM,
+    FIB_SEM,
+    EBSD,
+    EBSD_POINTS,
+    EBSD_PATTERNS,
     XPS,
     CYCLING,
     EIS,

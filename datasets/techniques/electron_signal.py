@@ -8,19 +8,47 @@ from datasets.units import compatible, is_calibrated, spelled
 SCANNING_DETECTORS = frozenset({"stem", "haadf", "adf", "laadf", "maadf", "abf", "bf", "df", "df2", "df4", "dpc", "idpc"})
 """Words in a title or a file name that name a detector of a scanning beam."""
 
+VOLUMES = frozenset({"volume", "FIB-SEM"})
+"""Words for a block of space."""
+
 MODES = frozenset({"", "TEM", "STEM", "SEM", "FIB"})
 """Words for what the beam did; they leave open what was recorded."""
 
 
 def is_image(signal: Signal) -> bool:
-    """Whether a signal is a picture of a plane, or a series of them: two lateral axes, in nm or not calibrated at all."""
+    """Whether a signal is a picture of a plane, or a series of them in time: two lateral axes, in nm or not calibrated."""
+    return _is_lateral(signal) and not is_tilted(signal) and len(lengths(signal)) < 3
+
+
+def is_tilt_series(signal: Signal) -> bool:
+    """Whether a signal is a series of pictures at several angles."""
+    return _is_lateral(signal) and is_tilted(signal) and signal.kind in MODES
+
+
+def is_volume(signal: Signal) -> bool:
+    """Whether a signal fills space: three lengths, or a word of the file that says so."""
+    return _is_lateral(signal) and not is_tilted(signal) and len(signal.axes) >= 3 and (
+        signal.kind in VOLUMES or (signal.kind in MODES and len(lengths(signal)) >= 3))
+
+
+def lengths(signal: Signal) -> list[Axis]:
+    """Axes in nm, µm or another length."""
+    return [axis for axis in signal.axes if compatible(spelled(axis.units), "nm")]
+
+
+def is_tilted(signal: Signal) -> bool:
+    """Whether one axis is an angle with more than one value."""
+    return any(compatible(spelled(axis.units), "deg") and axis.size > 1 for axis in signal.axes)
+
+
+def _is_lateral(signal: Signal) -> bool:
     if signal.main.data.dtype.kind not in "iuf" or not 2 <= len(signal.axes) <= 4:
         return False
     if any(is_energy(axis) or is_reciprocal(axis) for axis in signal.axes):
         return False
-    lengths = [axis for axis in signal.axes if compatible(spelled(axis.units), "nm")]
+    found = lengths(signal)
     blank = [axis for axis in signal.axes if not is_calibrated(axis.units)]
-    return len(lengths) >= 2 or len(lengths) + len(blank) >= 2
+    return len(found) >= 2 or len(found) + len(blank) >= 2
 
 
 def is_energy(axis: Axis) -> bool:

@@ -1,0 +1,128 @@
+"""How fast readers are, as ratios to a plainer or another program's reading of the same bytes within one run.
+
+    python benchmarks/readers.py [--only WORD] [--rounds 20]
+
+A row is a function that takes a folder and returns its `Row`s; add one and name it in ROWS. Both sides of a ratio run in turn,
+round by round, files in the page cache; the best CPU time of each counts, since others on the machine disturb wall time most.
+Exits with 1 if a row is above its limit.
+"""
+
+import argparse
+import shutil
+import sys
+import tempfile
+import time
+import tracemalloc
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import tifffile
+
+from datasets.acquisition import read_acquisitions
+from datasets.phantom.writers import mrc
+
+SIZE = 4096
+"""Pixels along each side of the images: 32 MiB of uint16."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One comparison: ours over theirs, which must not be above the limit."""
+
+    name: str
+    ratio: float
+    limit: float
+    detail: str = ""
+
+    @property
+    def holds(self) -> bool:
+        return self.ratio <= self.limit
+
+
+def fastest(*actions: Callable[[], object], rounds: int) -> tuple[float, ...]:
+    """Best CPU seconds of each action; they take turns, and the first turn warms the caches."""
+    best = [np.inf] * len(actions)
+    for turn in range(rounds + 1):
+        for i, action in enumerate(actions):
+            start = time.process_time()
+            action()
+            if turn:
+                best[i] = min(best[i], time.process_time() - start)
+    return tuple(best)
+
+
+def peak_bytes(action: Callable[[], object]) -> int:
+    """Most memory that Python and numpy held at once during an action."""
+    tracemalloc.start()
+    try:
+        action()
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+def image_against_memmap(path: Path, image: np.ndarray, data_offset: int, rounds: int) -> list[Row]:
+    """Open and load an image, over copying the same bytes out of a memory map; and what it takes at most."""
+    def ours() -> None:
+        ds, = read_acquisitions(path)
+        ds.load()
+
+    def theirs() -> None:
+        np.array(np.memmap(path, image.dtype, mode="r", offset=data_offset, shape=image.shape))
+
+    ds, = read_acquisitions(path)
+    assert np.array_equal(ds.intensity.to_numpy(), image)
+    mine, plain = fastest(ours, theirs, rounds=rounds)
+    kind = f"{path.suffix[1:]} {image.shape[0]}² {image.dtype}"
+    return [Row(f"{kind}: read over memmap copy", mine / plain, 1.5, f"{1e3 * mine:.0f} over {1e3 * plain:.0f} ms"),
+            Row(f"{kind}: peak memory over its pixels", peak_bytes(ours) / image.nbytes, 1.2)]
+
+
+def tiff_image(folder: Path, rounds: int) -> list[Row]:
+    image, path = _image(), folder / "image.tif"
+    tifffile.imwrite(path, image)
+    with tifffile.TiffFile(path) as tiff:
+        offset = tiff.pages[0].dataoffsets[0]
+    return image_against_memmap(path, image, offset, rounds)
+
+
+def mrc_image(folder: Path, rounds: int) -> list[Row]:
+    image = _image()
+    path = mrc.write(folder / "image.mrc", image, pixel_size_nm=(0.1, 0.1))
+    return image_against_memmap(path, image, 1024, rounds)
+
+
+def _image() -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 1 << 16, (SIZE, SIZE), np.uint16)
+
+
+ROWS: tuple[Callable[[Path, int], list[Row]], ...] = (
+    tiff_image,
+    mrc_image,
+)
+"""Every comparison: takes an empty folder and the number of rounds."""
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", default="", help="part of the name of a function in ROWS")
+    parser.add_argument("--rounds", type=int, default=20)
+    given = parser.parse_args()
+    print(f"{'':44}{'ratio':>8}{'limit':>8}")
+    failed = False
+    for measure in (m for m in ROWS if given.only in m.__name__):
+        folder = Path(tempfile.mkdtemp(prefix="bench-readers-"))
+        try:
+            rows = measure(folder, given.rounds)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+        for row in rows:
+            failed |= not row.holds
+            print(f"{row.name:44}{row.ratio:8.2f}{row.limit:8.2f}  {'' if row.holds else 'ABOVE '}{row.detail}".rstrip())
+    return int(failed)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,57 @@
+"""Arrays that lie in one piece in a file: read when they are used, a part at a time."""
+
+from math import prod
+from pathlib import Path
+from typing import Any
+
+import dask.array
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+da: Any = dask.array
+"""Dask's functions are not typed."""
+
+
+AT_ONCE_BYTES = 128 << 20
+"""Arrays up to this size are read at once: dask copies what it computes twice more, and makes no chunk smaller than this."""
+
+
+class Contiguous:
+    """An array of a file; indexing reads what is asked for, into memory and into this machine's byte order.
+
+    The file is opened anew each time, so nothing stays open, and a copy is returned, so nothing depends on the file later.
+
+    Parameters
+    ----------
+    dtype : as stored
+    offset : byte at which the array begins
+    """
+
+    def __init__(self, path: Path, dtype: DTypeLike, shape: tuple[int, ...], offset: int) -> None:
+        self.path, self.shape, self.offset = path, shape, offset
+        self.stored = np.dtype(dtype)
+        self.dtype = self.stored.newbyteorder("=")
+        self.ndim = len(shape)
+
+    def __getitem__(self, key: Any) -> NDArray[Any]:
+        stored = np.memmap(self.path, self.stored, "r", self.offset, self.shape)
+        return np.array(stored[key], dtype=self.dtype)
+
+
+def contiguous(path: Path, dtype: DTypeLike, shape: tuple[int, ...], offset: int) -> Any:
+    """The array at a place in a file: numpy, or dask where it is large."""
+    array = Contiguous(path, dtype, shape, offset)
+    count = prod(shape)
+    if count * array.dtype.itemsize > AT_ONCE_BYTES:
+        return lazily(array)
+    # faster than a copy out of a memory map, which meets every page of the file anew
+    return np.fromfile(path, array.stored, count, offset=offset).reshape(shape).astype(array.dtype, copy=False)
+
+
+def lazily(array: Any, chunks: Any = "auto") -> Any:
+    """A dask array over anything with shape, dtype and slicing.
+
+    Without a name of its own: dask would hash all the data to find one, which takes longer than reading them.
+    """
+    empty = np.empty((0,) * len(array.shape), array.dtype)
+    return da.from_array(array, chunks=chunks, name=False, asarray=False, meta=empty)

@@ -1,0 +1,90 @@
+"""Small valid files of the formats that RosettaSciIO reads, where it or the virtual specimen can write one."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from rsciio import blockfile, hspy, nexus, pantarhei, tvips
+
+from datasets.phantom.writers import fei_tiff, mrc, msa, ncem_emd, ripple
+
+COUNTS = np.random.default_rng(0).poisson(40.0, (3, 4, 16)).astype(np.uint16)
+AXES = (("y", "nm", 2.0), ("x", "nm", 1.0), ("Energy", "keV", 0.01))
+PATTERNS = np.random.default_rng(1).poisson(9.0, (2, 3, 16, 16)).astype(np.uint8)
+SCAN = (("y", "nm", 5.0), ("x", "nm", 5.0), ("dy", "cm", 0.1), ("dx", "cm", 0.1))
+
+
+def mrc_example(folder: Path) -> Path:
+    """An image of 3 x 4 pixels."""
+    return mrc.write(folder / "example.mrc", COUNTS[..., 0], pixel_size_nm=(0.2, 0.2))
+
+
+def tiff_example(folder: Path) -> Path:
+    """An image of an SEM of FEI."""
+    return fei_tiff.write(folder / "example.tif", COUNTS[..., 0], pixel_size_nm=(5.0, 5.0), beam_energy_keV=5.0,
+                          beam_current_pA=10.0, dwell_time_s=1e-6)
+
+
+def ncem_example(folder: Path) -> Path:
+    """An EDX map in Berkeley EMD."""
+    dims = [(name, unit, step * np.arange(size)) for (name, unit, step), size in zip(AXES, COUNTS.shape, strict=True)]
+    return ncem_emd.write(folder / "example.emd", COUNTS, dims)
+
+
+def ripple_example(folder: Path) -> Path:
+    """An EDX map with its raw block."""
+    return ripple.write(folder / "example.rpl", COUNTS, pixel_size_nm=(2.0, 1.0), channel_keV=0.01)
+
+
+def msa_example(folder: Path) -> Path:
+    """One energy-loss spectrum."""
+    return msa.write(folder / "example.msa", COUNTS[0, 0], first_energy=50.0, channel=0.5)
+
+
+def hspy_example(folder: Path) -> Path:
+    """An EDX map."""
+    path = folder / "example.hspy"
+    hspy.file_writer(str(path), _signal(COUNTS, *AXES, signal_dims=1, signal_type="EDS_TEM"), show_progressbar=False)
+    return path
+
+
+def nexus_example(folder: Path) -> Path:
+    """An EDX map as NXdata."""
+    path = folder / "example.nxs"
+    nexus.file_writer(str(path), [_signal(COUNTS, *AXES, signal_dims=1)])
+    return path
+
+
+def blockfile_example(folder: Path) -> Path:
+    """A scan of 2 x 3 diffraction patterns."""
+    path = folder / "example.blo"
+    blockfile.file_writer(str(path), _signal(PATTERNS, *SCAN, signal_dims=2), show_progressbar=False)
+    return path
+
+
+def tvips_example(folder: Path) -> Path:
+    """A movie of three diffraction patterns."""
+    path = folder / "example_000.tvips"
+    axes = (("time", "s", 1.0), ("dy", "1/nm", 1.0), ("dx", "1/nm", 1.0))
+    tvips.file_writer(str(path), _signal(PATTERNS[0].astype(np.uint16), *axes, signal_dims=2), show_progressbar=False)
+    return path
+
+
+def prz_example(folder: Path) -> Path:
+    """An image of 3 x 4 pixels."""
+    path = folder / "example.prz"
+    pantarhei.file_writer(str(path), _signal(COUNTS[:, :, 0].astype(np.float32), *AXES[:2], signal_dims=2))
+    return path
+
+
+def _signal(data: NDArray[Any], *axes: tuple[str, str, float], signal_dims: int, signal_type: str = "") -> dict[str, Any]:
+    """What RosettaSciIO's writers take."""
+    described = [{"name": name, "units": units, "scale": scale, "offset": 0.0, "size": size, "index_in_array": i,
+                  "navigate": i < data.ndim - signal_dims, "is_binned": False, "_type": "UniformDataAxis"}
+                 for i, ((name, units, scale), size) in enumerate(zip(axes, data.shape, strict=True))]
+    rest: dict[str, Any] = {key: {} for key in ("original_metadata", "learning_results", "tmp_parameters", "models",
+                                                "package_info")}
+    return {"data": data, "axes": described, "attributes": {"_lazy": False, "ragged": False},
+            "metadata": {"General": {"title": "example"}, "Signal": {"signal_type": signal_type}},
+            "package": "correlate-sei", "package_version": "1", **rest}
