@@ -9,8 +9,10 @@ from datasets.formats.eclab_text import ECLAB_TEXT
 from datasets.formats.gamry import GAMRY
 from datasets.formats.jcamp import JCAMP
 from datasets.formats.neware import NEWARE
+from datasets.formats.phi import PHI
 from datasets.formats.rosetta import ROSETTA
 from datasets.formats.signal import Axis, Field, Format, Signal
+from datasets.formats.specs import SPECS_TEXT, SPECS_XML
 from datasets.formats.vamas import VAMAS
 
 HEAD_BYTES = 4096
@@ -24,6 +26,9 @@ FORMATS: tuple[Format, ...] = (
     ECLAB_TEXT,
     BDF,
     JCAMP,
+    SPECS_TEXT,
+    SPECS_XML,
+    PHI,
 )
 
 
