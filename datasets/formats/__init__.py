@@ -14,6 +14,7 @@ from datasets.formats.rosetta import ROSETTA
 from datasets.formats.signal import Axis, Field, Format, Signal
 from datasets.formats.specs import SPECS_TEXT, SPECS_XML
 from datasets.formats.vamas import VAMAS
+from datasets.formats.xps_columns import XPS_COLUMNS
 
 HEAD_BYTES = 4096
 
@@ -26,6 +27,7 @@ FORMATS: tuple[Format, ...] = (
     ECLAB_TEXT,
     BDF,
     JCAMP,
+    XPS_COLUMNS,
     SPECS_TEXT,
     SPECS_XML,
     PHI,
