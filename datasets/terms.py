@@ -10,6 +10,7 @@ DIMENSION_UNIT: dict[str, str] = {
     "binding_energy": "eV",
     "kinetic_energy": "eV",
     "wavenumber": "1/cm",
+    "optical_path_difference": "mm",
     "photon_energy": "eV",
     "scattering_vector_y": "1/nm", "scattering_vector_x": "1/nm",
     "detector_y": "pixel", "detector_x": "pixel",
@@ -46,6 +47,10 @@ QUANTITY_UNIT: dict[str, str] = {
     "absorbance": "1",
     "transmittance": "1",
     "reflectance": "1",
+    "single_beam": "arbitrary",
+    "kubelka_munk": "1",
+    "log_reflectance": "1",
+    "photoacoustic": "arbitrary",
     "height": "nm",
 }
 """Measured quantity -> canonical unit. A detector image whose counts are not calibrated has the unit "arbitrary"."""
@@ -89,6 +94,7 @@ CONDITION_MEANING: dict[str, str] = {
     "transfer": "path into the instrument: 'cryo', 'inert', 'vacuum' or 'air'",
     "acquired": "start of the measurement, ISO 8601",
     "order": "rank of this acquisition in the specimen's history of exposures",
+    "quantity": "which quantity the instrument recorded: absorbance, transmittance, reflectance, single_beam, ...",
     "detector": "detector or signal as the file names it",
     "elements": "chemical elements that the file lists",
 }

@@ -21,7 +21,8 @@ from datasets.formats.signal import Format
 from datasets.phantom.writers import fei_tiff, mrc, msa, ncem_emd, ripple
 
 SECONDS = 60
-TEXT = {"ripple", "gamry dta", "biologic mpt", "battery data format", "jcamp-dx", "msa"}
+TEXT = {"ripple", "gamry dta", "biologic mpt", "battery data format", "jcamp-dx", "msa",
+        "specs xy", "xps columns", "scienta text"}
 """Formats in which a file cut at the end of a line may be another valid file."""
 
 COUNTS = np.random.default_rng(0).poisson(40.0, (3, 4, 16)).astype(np.uint16)
@@ -84,6 +85,7 @@ WRITERS = {
 REAL = {
     "digitalmicrograph": "em/dm3_image_stack.dm3", "velox-emd": "em/velox_tem_stack.emd", "bruker": "em/bcf_tem_edx.bcf",
     "tia": "em/tia_saed.emi", "jeol": "em/jeol_View002_0000001.eds", "phenom": "em/elid_phenom_sem_eds.elid",
+    "scienta igor": "spectra/xps_scienta_Ag.ibw", "thermo vgd": "spectra/xps_thermo_survey.VGD",
     "mib": "em/merlin_002_merlin_test_roi_sig256x128_nav4x2_hot_pixel_52x_39y.mib", "neware ndax": "echem/navani_test.ndax",
 }
 """Format -> a real file, where nobody writes the format."""

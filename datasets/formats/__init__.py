@@ -9,10 +9,13 @@ from datasets.formats.eclab_text import ECLAB_TEXT
 from datasets.formats.gamry import GAMRY
 from datasets.formats.jcamp import JCAMP
 from datasets.formats.neware import NEWARE
+from datasets.formats.omnic import OMNIC
 from datasets.formats.phi import PHI
 from datasets.formats.rosetta import ROSETTA
+from datasets.formats.scienta import SCIENTA_IGOR, SCIENTA_TEXT
 from datasets.formats.signal import Axis, Field, Format, Signal
 from datasets.formats.specs import SPECS_TEXT, SPECS_XML
+from datasets.formats.thermo import THERMO
 from datasets.formats.vamas import VAMAS
 from datasets.formats.xps_columns import XPS_COLUMNS
 
@@ -27,6 +30,10 @@ FORMATS: tuple[Format, ...] = (
     ECLAB_TEXT,
     BDF,
     JCAMP,
+    OMNIC,
+    THERMO,
+    SCIENTA_TEXT,
+    SCIENTA_IGOR,
     XPS_COLUMNS,
     SPECS_TEXT,
     SPECS_XML,
