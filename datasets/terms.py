@@ -51,6 +51,7 @@ QUANTITY_UNIT: dict[str, str] = {
     "kubelka_munk": "1",
     "log_reflectance": "1",
     "photoacoustic": "arbitrary",
+    "phase": "rad",
     "height": "nm",
 }
 """Measured quantity -> canonical unit. A detector image whose counts are not calibrated has the unit "arbitrary"."""

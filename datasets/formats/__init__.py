@@ -10,6 +10,7 @@ from datasets.formats.gamry import GAMRY
 from datasets.formats.jcamp import JCAMP
 from datasets.formats.neware import NEWARE
 from datasets.formats.omnic import OMNIC
+from datasets.formats.opus import OPUS
 from datasets.formats.phi import PHI
 from datasets.formats.rosetta import ROSETTA
 from datasets.formats.scienta import SCIENTA_IGOR, SCIENTA_TEXT
@@ -30,6 +31,7 @@ FORMATS: tuple[Format, ...] = (
     ECLAB_TEXT,
     BDF,
     JCAMP,
+    OPUS,
     OMNIC,
     THERMO,
     SCIENTA_TEXT,
