@@ -28,6 +28,7 @@ class Technique:
     conditions : without these a comparison would be unfair; an acquisition that lacks one is kept but marked incomplete
     recognises : whether a signal is of this technique; exactly one technique says yes
     example : a small true-to-life acquisition, for the contract tests
+    instead : variables of which one may stand for the main one, as a reflectance where no absorbance was measured
     rename : field name of the reader -> variable name; the first field becomes the main quantity unless named here
     doubt : a sentence about what `recognises` assumed of a signal, "" where the file itself says what it is
     finish : adds what the technique knows and the file does not say, as binding energy from the measured kinetic energy;
@@ -44,6 +45,7 @@ class Technique:
     recognises: Callable[[Signal], bool]
     example: Callable[[np.random.Generator], xr.Dataset]
     optional: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    instead: tuple[str, ...] = ()
     rename: Mapping[str, str] = field(default_factory=dict)
     finish: Callable[[xr.Dataset], xr.Dataset] = lambda ds: ds
     doubt: Callable[[Signal], str] = lambda signal: ""  # noqa: ARG005
@@ -57,6 +59,8 @@ class Technique:
         """Return `ds` unchanged, or say all that is wrong with it at once."""
         with all_faults(f"{self.name} {ds.attrs.get('title', '')!r}", DatasetError) as faults:
             for name, units in self.quantities.items():
+                if name not in ds and name == self.quantity and any(other in ds for other in self.instead):
+                    continue
                 if name not in ds:
                     faults.add(f"no variable {name!r}; found {list(ds.data_vars)}")
                     continue

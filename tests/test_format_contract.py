@@ -18,12 +18,14 @@ from datasets.formats import FORMATS, format_of, open_file
 from datasets.formats.signal import Format
 
 SECONDS = 60
-TEXT = {"ripple", "gamry dta", "biologic mpt", "battery data format", "jcamp-dx", "msa"}
+TEXT = {"ripple", "gamry dta", "biologic mpt", "battery data format", "jcamp-dx", "msa",
+        "specs xy", "xps columns", "scienta text"}
 """Formats in which a file cut at the end of a line may be another valid file."""
 
 REAL = {
     "digitalmicrograph": "em/dm3_image_stack.dm3", "velox-emd": "em/velox_tem_stack.emd", "bruker": "em/bcf_tem_edx.bcf",
     "tia": "em/tia_saed.emi", "jeol": "em/jeol_View002_0000001.eds", "phenom": "em/elid_phenom_sem_eds.elid",
+    "scienta igor": "spectra/xps_scienta_Ag.ibw", "thermo vgd": "spectra/xps_thermo_survey.VGD",
     "mib": "em/merlin_002_merlin_test_roi_sig256x128_nav4x2_hot_pixel_52x_39y.mib", "neware ndax": "echem/navani_test.ndax",
 }
 """Format -> a real file, where nobody writes the format."""

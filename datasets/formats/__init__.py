@@ -14,9 +14,16 @@ from datasets.formats.h5ebsd import H5EBSD
 from datasets.formats.jcamp import JCAMP
 from datasets.formats.neware import NEWARE
 from datasets.formats.nordif import NORDIF
+from datasets.formats.omnic import OMNIC
+from datasets.formats.opus import OPUS
+from datasets.formats.phi import PHI
 from datasets.formats.rosetta import ROSETTA
+from datasets.formats.scienta import SCIENTA_IGOR, SCIENTA_TEXT
 from datasets.formats.signal import Axis, Field, Format, Signal
+from datasets.formats.specs import SPECS_TEXT, SPECS_XML
+from datasets.formats.thermo import THERMO
 from datasets.formats.vamas import VAMAS
+from datasets.formats.xps_columns import XPS_COLUMNS
 
 HEAD_BYTES = 4096
 
@@ -34,6 +41,15 @@ FORMATS: tuple[Format, ...] = (
     BDF,
     JCAMP,
     *ARRAYS,
+    OPUS,
+    OMNIC,
+    THERMO,
+    SCIENTA_TEXT,
+    SCIENTA_IGOR,
+    XPS_COLUMNS,
+    SPECS_TEXT,
+    SPECS_XML,
+    PHI,
 )
 
 

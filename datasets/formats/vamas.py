@@ -41,6 +41,7 @@ from numpy.typing import NDArray
 
 from datasets.errors import UnreadableFile
 from datasets.formats.casaxps import casaxps_notes
+from datasets.formats.counting import RATE_UNITS, counts_behind
 from datasets.formats.iso14976 import (
     ELECTRON_TECHNIQUES,
     LINESCANS,
@@ -56,10 +57,7 @@ from datasets.formats.signal import Axis, Field, Format, Signal
 
 Floats = NDArray[np.float64]
 
-RATE_UNITS = ("c/s", "cps", "counts/s", "count/s", "counts per second", "counts s-1", "c s-1", "1/s")
 COUNT_UNITS = ("d", "c", "count", "counts", "n", "")
-WHOLE = 2e-3
-"""counts/s x dwell x scans may miss whole numbers by this much of a count, plus the digits that the file prints."""
 
 
 def read(path: Path) -> tuple[Signal, ...]:
@@ -272,14 +270,9 @@ def _intensity(block: Block, label: str, unit: str, values: Floats, live: Floats
                         "the scan may have been aborted")
     rate = unit.lower().strip() in RATE_UNITS or any(word in label.lower() for word in ("cps", "counts/s", "counts per"))
     if rate:
-        counts = values * seconds if timed else values
-        misses = np.nanmax(np.abs(counts - np.rint(counts)), initial=0.0) if timed else math.inf
-        if misses <= WHOLE + 1e-6 * np.nanmax(np.abs(counts), initial=0.0):
-            warnings.append("the file gives counts/s; counts = counts/s x dwell x scans, which are whole numbers")
-            return {"intensity": Field(np.rint(counts), "count"), "count_rate": Field(values, "count/s")}
-        warnings.append("the file gives counts/s from which whole counts cannot be had (processed, or dwell not stated): "
-                        "Poisson statistics do not hold")
-        return {"intensity": Field(values, "count/s")}
+        fields, how = counts_behind(values, seconds)
+        warnings.append(how)
+        return fields
     counted = unit.lower().strip() in COUNT_UNITS and "analog" not in str(block.items.get("signal_mode", "")).lower()
     if not counted:
         return {"intensity": Field(values, "arbitrary")}

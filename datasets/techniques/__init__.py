@@ -9,6 +9,7 @@ from datasets.techniques.eis import EIS
 from datasets.techniques.element_map import ELEMENT_MAP
 from datasets.techniques.fib_sem import FIB_SEM
 from datasets.techniques.ftir import FTIR
+from datasets.techniques.interferogram import INTERFEROGRAM
 from datasets.techniques.saed import SAED
 from datasets.techniques.sem_image import SEM_IMAGE
 from datasets.techniques.stem_4d import STEM_4D
@@ -38,5 +39,6 @@ TECHNIQUES: dict[str, Technique] = {t.name: t for t in (
     CYCLING,
     EIS,
     FTIR,
+    INTERFEROGRAM,
     UNKNOWN,
 )}
