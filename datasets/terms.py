@@ -15,6 +15,7 @@ DIMENSION_UNIT: dict[str, str] = {
     "detector_y": "pixel", "detector_x": "pixel",
     "mass_to_charge": "Da",
     "ion": "1",
+    "range": "1",
     "tilt": "deg",
     "time": "s",
     "frequency": "Hz",
@@ -47,6 +48,16 @@ QUANTITY_UNIT: dict[str, str] = {
     "transmittance": "1",
     "reflectance": "1",
     "height": "nm",
+    "x": "nm", "y": "nm", "z": "nm",
+    "mass_to_charge": "Da",
+    "range_start": "Da", "range_end": "Da",
+    "volume": "nm^3",
+    "colour": "1",
+    "time_of_flight": "ns",
+    "standing_voltage": "V", "pulse_voltage": "V",
+    "hit_x": "mm", "hit_y": "mm",
+    "pulses_since_event": "1",
+    "ions_per_pulse": "1",
 }
 """Measured quantity -> canonical unit. A detector image whose counts are not calibrated has the unit "arbitrary"."""
 

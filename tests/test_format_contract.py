@@ -21,7 +21,7 @@ from datasets.formats.signal import Format
 from datasets.phantom.writers import fei_tiff, mrc, msa, ncem_emd, ripple
 
 SECONDS = 60
-TEXT = {"ripple", "gamry dta", "biologic mpt", "battery data format", "jcamp-dx", "msa"}
+TEXT = {"rrng", "env", "ripple", "gamry dta", "biologic mpt", "battery data format", "jcamp-dx", "msa"}
 """Formats in which a file cut at the end of a line may be another valid file."""
 
 COUNTS = np.random.default_rng(0).poisson(40.0, (3, 4, 16)).astype(np.uint16)

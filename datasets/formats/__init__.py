@@ -3,6 +3,9 @@
 from pathlib import Path
 
 from datasets.errors import FileError, UnknownFormat, UnreadableFile
+from datasets.formats.apt_hits import APT_HITS
+from datasets.formats.apt_ions import APT_IONS
+from datasets.formats.apt_ranges import APT_RANGES
 from datasets.formats.bdf import BDF
 from datasets.formats.biologic import BIOLOGIC
 from datasets.formats.eclab_text import ECLAB_TEXT
@@ -24,6 +27,9 @@ FORMATS: tuple[Format, ...] = (
     ECLAB_TEXT,
     BDF,
     JCAMP,
+    *APT_IONS,
+    *APT_RANGES,
+    *APT_HITS,
 )
 
 
