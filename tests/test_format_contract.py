@@ -18,7 +18,7 @@ from datasets.formats import FORMATS, format_of, open_file
 from datasets.formats.signal import Format
 
 SECONDS = 60
-TEXT = {"ripple", "gamry dta", "biologic mpt", "battery data format", "jcamp-dx", "msa",
+TEXT = {"rrng", "env", "ripple", "gamry dta", "biologic mpt", "battery data format", "jcamp-dx", "msa",
         "specs xy", "xps columns", "scienta text"}
 """Formats in which a file cut at the end of a line may be another valid file."""
 

@@ -4,6 +4,9 @@ from pathlib import Path
 
 from datasets.errors import FileError, UnknownFormat, UnreadableFile
 from datasets.formats.ang import ANG
+from datasets.formats.apt_hits import APT_HITS
+from datasets.formats.apt_ions import APT_IONS
+from datasets.formats.apt_ranges import APT_RANGES
 from datasets.formats.arrays import ARRAYS
 from datasets.formats.bdf import BDF
 from datasets.formats.biologic import BIOLOGIC
@@ -50,6 +53,9 @@ FORMATS: tuple[Format, ...] = (
     SPECS_TEXT,
     SPECS_XML,
     PHI,
+    *APT_IONS,
+    *APT_RANGES,
+    *APT_HITS,
 )
 
 

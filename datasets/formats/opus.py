@@ -47,7 +47,7 @@ Parameters = Mapping[str, Any]
 
 MAGIC = b"\x0a\x0a\xfe\xfe"
 MOST_BLOCKS = 10_000
-QUANTITIES = {1: ("single_beam", "arbitrary"), 2: ("interferogram", "arbitrary"), 3: ("phase", "rad"), 4: ("absorbance", "1"),
+QUANTITIES = {1: ("single_beam", "arbitrary"), 2: ("interferogram", "arbitrary"), 3: ("phase_spectrum", "rad"), 4: ("absorbance", "1"),
               5: ("transmittance", "1"), 6: ("kubelka_munk", "1"), 7: ("trace", "arbitrary"), 8: ("interferogram", "arbitrary"),
               9: ("single_beam", "arbitrary"), 10: ("raman", "arbitrary"), 11: ("emission", "arbitrary"),
               12: ("reflectance", "1"),
@@ -142,7 +142,7 @@ def read(path: Path) -> tuple[Signal, ...]:
 
 def _rank(block: _Block) -> tuple[int, int, int]:
     name = QUANTITIES.get(block.quantity, ("", ""))[0]
-    return {"interferogram": 2, "phase": 1}.get(name, 0), block.source not in (0, 3), block.source
+    return {"interferogram": 2, "phase_spectrum": 1}.get(name, 0), block.source not in (0, 3), block.source
 
 
 def _directory(path: Path, raw: bytes) -> list[_Block]:

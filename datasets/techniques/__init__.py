@@ -1,6 +1,9 @@
 """Every technique the platform knows, one line each."""
 
 from datasets.technique import Technique
+from datasets.techniques.apt import APT
+from datasets.techniques.apt_hits import APT_HITS
+from datasets.techniques.apt_ranges import APT_RANGES
 from datasets.techniques.cycling import CYCLING
 from datasets.techniques.ebsd import EBSD, EBSD_PATTERNS, EBSD_POINTS
 from datasets.techniques.edx import EDX
@@ -40,5 +43,8 @@ TECHNIQUES: dict[str, Technique] = {t.name: t for t in (
     EIS,
     FTIR,
     INTERFEROGRAM,
+    APT,
+    APT_RANGES,
+    APT_HITS,
     UNKNOWN,
 )}

@@ -15,7 +15,7 @@ from datasets.technique import Technique
 from datasets.terms import ARBITRARY
 from datasets.units import compatible, spelled
 
-INSTEAD = ("transmittance", "reflectance", "single_beam", "kubelka_munk", "log_reflectance", "photoacoustic", "phase")
+INSTEAD = ("transmittance", "reflectance", "single_beam", "kubelka_munk", "log_reflectance", "photoacoustic", "phase_spectrum")
 """What an instrument may record in place of absorbance; `log_reflectance` is -log10(reflectance)."""
 
 
@@ -54,7 +54,7 @@ FTIR = Technique(
     dims=("wavenumber",),
     quantities={"absorbance": ("1",)},
     optional={"transmittance": ("1",), "reflectance": ("1",), "single_beam": (ARBITRARY, "V", "1"), "kubelka_munk": ("1",),
-              "log_reflectance": ("1",), "photoacoustic": (ARBITRARY, "V"), "phase": ("rad",)},
+              "log_reflectance": ("1",), "photoacoustic": (ARBITRARY, "V"), "phase_spectrum": ("rad",)},
     conditions=(), instead=INSTEAD, rename={name: name for name in INSTEAD},
     recognises=recognises, example=example, finish=finish,
 )
