@@ -17,11 +17,12 @@ from rsciio import blockfile, hspy, nexus, pantarhei, tvips
 from datasets.acquisition import read_acquisitions
 from datasets.errors import FileError, UnknownFormat
 from datasets.formats import FORMATS, format_of, open_file
+from datasets.formats.cycler_text import CYCLER_TEXT
 from datasets.formats.signal import Format
 from datasets.phantom.writers import fei_tiff, mrc, msa, ncem_emd, ripple
 
 SECONDS = 60
-TEXT = {"ripple", "gamry dta", "biologic mpt", "battery data format", "jcamp-dx", "msa"}
+TEXT = {"ripple", "gamry dta", "biologic mpt", "jcamp-dx", "msa", *(f.name for f in CYCLER_TEXT)}
 """Formats in which a file cut at the end of a line may be another valid file."""
 
 COUNTS = np.random.default_rng(0).poisson(40.0, (3, 4, 16)).astype(np.uint16)
@@ -85,6 +86,7 @@ REAL = {
     "digitalmicrograph": "em/dm3_image_stack.dm3", "velox-emd": "em/velox_tem_stack.emd", "bruker": "em/bcf_tem_edx.bcf",
     "tia": "em/tia_saed.emi", "jeol": "em/jeol_View002_0000001.eds", "phenom": "em/elid_phenom_sem_eds.elid",
     "mib": "em/merlin_002_merlin_test_roi_sig256x128_nav4x2_hot_pixel_52x_39y.mib", "neware ndax": "echem/navani_test.ndax",
+    "arbin res": "echem/cellpy_20160805_test001_45_cc_01.res",
 }
 """Format -> a real file, where nobody writes the format."""
 

@@ -3,8 +3,12 @@
 from pathlib import Path
 
 from datasets.errors import FileError, UnknownFormat, UnreadableFile
-from datasets.formats.bdf import BDF
+from datasets.formats.arbin_hdf import ARBIN_HDF
+from datasets.formats.arbin_res import ARBIN_RES
 from datasets.formats.biologic import BIOLOGIC
+from datasets.formats.cycler_parquet import CYCLER_PARQUET
+from datasets.formats.cycler_text import CYCLER_TEXT
+from datasets.formats.cycler_workbook import CYCLER_WORKBOOK
 from datasets.formats.eclab_text import ECLAB_TEXT
 from datasets.formats.gamry import GAMRY
 from datasets.formats.jcamp import JCAMP
@@ -22,7 +26,11 @@ FORMATS: tuple[Format, ...] = (
     NEWARE,
     GAMRY,
     ECLAB_TEXT,
-    BDF,
+    *CYCLER_TEXT,
+    CYCLER_WORKBOOK,
+    CYCLER_PARQUET,
+    ARBIN_RES,
+    ARBIN_HDF,
     JCAMP,
 )
 
