@@ -22,7 +22,8 @@ from datasets.formats.signal import Format
 from datasets.phantom.writers import fei_tiff, mrc, msa, ncem_emd, ripple
 
 SECONDS = 60
-TEXT = {"ripple", "gamry dta", "biologic mpt", "jcamp-dx", "msa", *(f.name for f in CYCLER_TEXT)}
+TEXT = {"ripple", "gamry dta", "biologic mpt", "jcamp-dx", "msa", "impedance text", "autolab dfr",
+        *(f.name for f in CYCLER_TEXT)}
 """Formats in which a file cut at the end of a line may be another valid file."""
 
 COUNTS = np.random.default_rng(0).poisson(40.0, (3, 4, 16)).astype(np.uint16)

@@ -5,14 +5,18 @@ from pathlib import Path
 from datasets.errors import FileError, UnknownFormat, UnreadableFile
 from datasets.formats.arbin_hdf import ARBIN_HDF
 from datasets.formats.arbin_res import ARBIN_RES
+from datasets.formats.autolab_dfr import AUTOLAB_DFR
 from datasets.formats.biologic import BIOLOGIC
 from datasets.formats.cycler_parquet import CYCLER_PARQUET
 from datasets.formats.cycler_text import CYCLER_TEXT
 from datasets.formats.cycler_workbook import CYCLER_WORKBOOK
 from datasets.formats.eclab_text import ECLAB_TEXT
 from datasets.formats.gamry import GAMRY
+from datasets.formats.impedance_text import IMPEDANCE_TEXT
+from datasets.formats.ivium import IVIUM
 from datasets.formats.jcamp import JCAMP
 from datasets.formats.neware import NEWARE
+from datasets.formats.palmsens import PALMSENS
 from datasets.formats.rosetta import ROSETTA
 from datasets.formats.signal import Axis, Field, Format, Signal
 from datasets.formats.vamas import VAMAS
@@ -31,6 +35,10 @@ FORMATS: tuple[Format, ...] = (
     CYCLER_PARQUET,
     ARBIN_RES,
     ARBIN_HDF,
+    IMPEDANCE_TEXT,
+    AUTOLAB_DFR,
+    IVIUM,
+    PALMSENS,
     JCAMP,
 )
 

@@ -1,6 +1,7 @@
 """Every technique the platform knows, one line each."""
 
 from datasets.technique import Technique
+from datasets.techniques.cv import CV
 from datasets.techniques.cycling import CYCLING
 from datasets.techniques.edx import EDX
 from datasets.techniques.eels import EELS
@@ -26,6 +27,7 @@ TECHNIQUES: dict[str, Technique] = {t.name: t for t in (
     STEM_4D,
     XPS,
     CYCLING,
+    CV,
     EIS,
     FTIR,
     UNKNOWN,
