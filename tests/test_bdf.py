@@ -6,7 +6,8 @@ import pytest
 
 from datasets.acquisition import read_acquisitions
 from datasets.errors import FileError
-from datasets.formats import bdf
+from datasets.formats.cycler_dialects import BDF
+from datasets.formats.cycler_text import example
 
 
 def test_a_real_file_agrees_with_the_cyclers_own_table(real_data):
@@ -43,7 +44,7 @@ def test_charge_runs_on_whether_the_counters_restart_or_not(tmp_path, restarts, 
 
 
 def test_a_charge_is_not_made_up_where_nobody_counted_it(tmp_path):
-    path = bdf.example(tmp_path)
+    path = example(tmp_path, BDF)
     pd.read_csv(path).drop(columns=["Charging Capacity / Ah"]).to_csv(path, index=False)
     (ds,) = read_acquisitions(path)
     assert "charge" not in ds
@@ -51,11 +52,11 @@ def test_a_charge_is_not_made_up_where_nobody_counted_it(tmp_path):
 
 
 @pytest.mark.parametrize(("old", "new", "told"), [
-    ("Voltage / V", "Spannung / V", "voltage"), ("\n20,", "\ntwenty,", "line 4"), ("\n30,", '\n30,"', "no table")])
+    ("Voltage / V", "Spannung / V", "potential"), ("\n6.0,", "\nsix,", "line 4"), ("\n9.0,", '\n9.0,"', "no table")])
 def test_a_damaged_table_is_refused_in_one_line(tmp_path, old, new, told):
-    path = bdf.example(tmp_path)
+    path = example(tmp_path, BDF)
     path.write_text(path.read_text().replace(old, new))
     with pytest.raises(FileError, match=told) as error:
         read_acquisitions(path)
-    assert str(error.value).startswith("example.bdf.csv: ")
+    assert str(error.value).startswith("example.csv: ")
     assert "\n" not in str(error.value)

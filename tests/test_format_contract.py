@@ -15,11 +15,12 @@ from conftest import REAL_DATA
 from datasets.acquisition import read_acquisitions
 from datasets.errors import FileError, UnknownFormat
 from datasets.formats import FORMATS, format_of, open_file
+from datasets.formats.cycler_text import CYCLER_TEXT
 from datasets.formats.signal import Format
 
 SECONDS = 60
-TEXT = {"rrng", "env", "ripple", "gamry dta", "biologic mpt", "battery data format", "jcamp-dx", "msa",
-        "specs xy", "xps columns", "scienta text"}
+TEXT = {"rrng", "env", "ripple", "gamry dta", "biologic mpt", "jcamp-dx", "msa", "specs xy", "xps columns", "scienta text",
+        "impedance text", "autolab dfr", *(f.name for f in CYCLER_TEXT)}
 """Formats in which a file cut at the end of a line may be another valid file."""
 
 REAL = {
@@ -27,6 +28,7 @@ REAL = {
     "tia": "em/tia_saed.emi", "jeol": "em/jeol_View002_0000001.eds", "phenom": "em/elid_phenom_sem_eds.elid",
     "scienta igor": "spectra/xps_scienta_Ag.ibw", "thermo vgd": "spectra/xps_thermo_survey.VGD",
     "mib": "em/merlin_002_merlin_test_roi_sig256x128_nav4x2_hot_pixel_52x_39y.mib", "neware ndax": "echem/navani_test.ndax",
+    "arbin res": "echem/cellpy_20160805_test001_45_cc_01.res",
 }
 """Format -> a real file, where nobody writes the format."""
 

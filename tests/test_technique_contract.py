@@ -13,7 +13,7 @@ from datasets.techniques import TECHNIQUES
 from datasets.terms import CONDITION_MEANING, DIMENSION_UNIT, QUANTITY_UNIT
 
 FAMILIES = {"image", "emspec", "xray", "vib", "ion", "probe", "echem"}
-KIND = {"xps": "XPS", "interferogram": "interferogram", "cycling": "cycling", "eis": "EIS", "ftir": "FTIR"}
+KIND = {"xps": "XPS", "interferogram": "interferogram", "cycling": "cycling", "cv": "voltammetry", "eis": "EIS", "ftir": "FTIR"}
 """What a file would call such a signal, where the example does not say."""
 
 every_technique = pytest.mark.parametrize("technique", TECHNIQUES.values(), ids=TECHNIQUES)

@@ -7,18 +7,27 @@ from datasets.formats.ang import ANG
 from datasets.formats.apt_hits import APT_HITS
 from datasets.formats.apt_ions import APT_IONS
 from datasets.formats.apt_ranges import APT_RANGES
+from datasets.formats.arbin_hdf import ARBIN_HDF
+from datasets.formats.arbin_res import ARBIN_RES
 from datasets.formats.arrays import ARRAYS
+from datasets.formats.autolab_dfr import AUTOLAB_DFR
 from datasets.formats.bdf import BDF
 from datasets.formats.biologic import BIOLOGIC
 from datasets.formats.ctf import CTF
+from datasets.formats.cycler_parquet import CYCLER_PARQUET
+from datasets.formats.cycler_text import CYCLER_TEXT
+from datasets.formats.cycler_workbook import CYCLER_WORKBOOK
 from datasets.formats.eclab_text import ECLAB_TEXT
 from datasets.formats.gamry import GAMRY
 from datasets.formats.h5ebsd import H5EBSD
+from datasets.formats.impedance_text import IMPEDANCE_TEXT
+from datasets.formats.ivium import IVIUM
 from datasets.formats.jcamp import JCAMP
 from datasets.formats.neware import NEWARE
 from datasets.formats.nordif import NORDIF
 from datasets.formats.omnic import OMNIC
 from datasets.formats.opus import OPUS
+from datasets.formats.palmsens import PALMSENS
 from datasets.formats.phi import PHI
 from datasets.formats.rosetta import ROSETTA
 from datasets.formats.scienta import SCIENTA_IGOR, SCIENTA_TEXT
@@ -41,7 +50,15 @@ FORMATS: tuple[Format, ...] = (
     NEWARE,
     GAMRY,
     ECLAB_TEXT,
-    BDF,
+    *CYCLER_TEXT,
+    CYCLER_WORKBOOK,
+    CYCLER_PARQUET,
+    ARBIN_RES,
+    ARBIN_HDF,
+    IMPEDANCE_TEXT,
+    AUTOLAB_DFR,
+    IVIUM,
+    PALMSENS,
     JCAMP,
     *ARRAYS,
     OPUS,

@@ -28,6 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from datasets.errors import UnreadableFile
+from datasets.formats import spectra
 from datasets.formats.signal import Axis, Field, Signal
 
 POTENTIAL = ("Ewe/V", "<Ewe>/V", "<Ewe/V>", "Ecell/V", "<Ecell>/V")
@@ -173,11 +174,7 @@ def _sweeps(columns: Mapping[str, NDArray[Any]], rows: NDArray[np.intp]) -> list
     for name in ("cycle number", "z cycle", "Ns"):
         if name in columns:
             cut |= np.diff(columns[name][rows].astype(np.float64)) != 0
-    steps = np.diff(np.log(frequency))
-    moving = steps[steps != 0]
-    if moving.size:
-        direction = np.sign(np.median(moving))
-        cut |= direction * steps < -0.5  # a step back by more than half an e-fold: a new sweep, not jitter
+    cut |= spectra.cuts(frequency)
     return np.split(rows, np.flatnonzero(cut) + 1)
 
 

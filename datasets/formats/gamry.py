@@ -30,6 +30,8 @@ OPEN_CIRCUIT = "OCVCURVE"
 UNITS = {"s": "s", "Hz": "Hz", "ohm": "ohm", "V": "V", "V vs. Ref.": "V", "A": "ampere", "mA": "mA", "deg C": "degC", "C": "C",
          "°": "deg", "Â°": "deg", "?": "deg", "W": "W"}
 DEFAULT_AREA_CM2 = 1.0
+VOLTAMMETRY = ("CV", "LSV", "CVA", "POTENTIODYNAMIC", "LINPOLRES", "CYCPOL")
+"""Tags of experiments that sweep the potential."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -148,7 +150,8 @@ def _record(path: Path, table: _Table, settings: Mapping[str, str], conditions: 
                       _fields(table, {}, {"Pt"}), path, settings, conditions, "", warnings)
     known = {"Vf": "potential", "Im": "current", "Temp": "temperature"}
     fields = _fields(table, known, {"T", "Pt"})
-    kind = "cycling" if "potential" in fields else "record"
+    kind = "voltammetry" if settings.get("TAG", "").upper() in VOLTAMMETRY else "cycling"
+    kind = kind if "potential" in fields else "record"
     title = settings.get("TITLE", table.name)
     if table.name == OPEN_CIRCUIT:
         title = f"{title}, open circuit before"

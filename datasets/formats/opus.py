@@ -47,8 +47,9 @@ Parameters = Mapping[str, Any]
 
 MAGIC = b"\x0a\x0a\xfe\xfe"
 MOST_BLOCKS = 10_000
-QUANTITIES = {1: ("single_beam", "arbitrary"), 2: ("interferogram", "arbitrary"), 3: ("phase_spectrum", "rad"), 4: ("absorbance", "1"),
-              5: ("transmittance", "1"), 6: ("kubelka_munk", "1"), 7: ("trace", "arbitrary"), 8: ("interferogram", "arbitrary"),
+QUANTITIES = {1: ("single_beam", "arbitrary"), 2: ("interferogram", "arbitrary"), 3: ("phase_spectrum", "rad"),
+              4: ("absorbance", "1"), 5: ("transmittance", "1"), 6: ("kubelka_munk", "1"), 7: ("trace", "arbitrary"),
+              8: ("interferogram", "arbitrary"),
               9: ("single_beam", "arbitrary"), 10: ("raman", "arbitrary"), 11: ("emission", "arbitrary"),
               12: ("reflectance", "1"),
               14: ("power", "arbitrary"), 15: ("log_reflectance", "1"), 16: ("absorbance", "1"),

@@ -4,6 +4,7 @@ from datasets.technique import Technique
 from datasets.techniques.apt import APT
 from datasets.techniques.apt_hits import APT_HITS
 from datasets.techniques.apt_ranges import APT_RANGES
+from datasets.techniques.cv import CV
 from datasets.techniques.cycling import CYCLING
 from datasets.techniques.ebsd import EBSD, EBSD_PATTERNS, EBSD_POINTS
 from datasets.techniques.edx import EDX
@@ -40,6 +41,7 @@ TECHNIQUES: dict[str, Technique] = {t.name: t for t in (
     EBSD_PATTERNS,
     XPS,
     CYCLING,
+    CV,
     EIS,
     FTIR,
     INTERFEROGRAM,

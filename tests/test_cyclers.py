@@ -1,0 +1,201 @@
+"""Tables of cyclers: real files with the figures of other programs, each program's dialect, and counters of three kinds."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from correlate.descriptors.efficiency import coulombic_efficiency
+from datasets.acquisition import read_acquisitions
+from datasets.errors import FileError
+from datasets.formats import arbin_res, cycler, open_file
+from datasets.formats.cycler_dialects import DIALECTS, LANDT, MACCOR, NEWARE
+from datasets.formats.cycler_text import example
+
+needs_mdbtools = pytest.mark.skipif(arbin_res.program() is None, reason="needs mdb-export of mdbtools")
+
+REAL = [
+    # file, acquisitions, points, highest cycle, potential from and to in V, extreme of each counter in Ah
+    pytest.param("cellpy_20160805_test001_45_cc_01.res", 1, 10261, 18, (0.0499, 3.1167), (0.00173151, 0.00175509),
+                 marks=needs_mdbtools),
+    pytest.param("cellpy_arbin_20200624_test001.h5", 3, 47, 1, (-5.4602, 0.46998), (0.0, 0.0)),
+    pytest.param("navani_arbin_gr_li.xlsx", 1, 4526, 1, (0.049994, 2.640909), (0.0057027028, 0.0110548977)),
+    pytest.param("bdf_SINTEF_LiGrR2032_Landt.csv", 1, 25162, 2, (0.01, 2.9215), (0.0032, 0.0063)),
+    pytest.param("bdf_SINTEF_LiGrR2032_Landt.bdf.csv", 1, 25162, None, (0.01, 2.9215), (0.0032, 0.0063)),
+    pytest.param("pyprobe_arbin.csv", 1, 13, 1, (3.534552, 3.599601), (0.000400839, 2.04379e-05)),
+    pytest.param("pyprobe_basytec.txt", 1, 74, 1, (3.5255631284671, 3.53285012323902), None),
+    pytest.param("pyprobe_novonix.csv", 1, 207, 1, (3.84318331, 4.12864581), None),
+    pytest.param("fastnda_21_10_7_85.parquet", 1, 141, 1, None, None),
+    pytest.param("fastnda_nw4-120-1-6-53.parquet", 1, 18700, 150, None, None),
+    pytest.param("fastnda_test_2.parquet", 1, 108563, 54, None, None),
+]
+
+
+@pytest.mark.parametrize(("file", "tests", "points", "cycles", "potential", "counters"), REAL)
+def test_a_real_table_has_the_points_cycles_and_counters_of_the_programs_own_cells(
+        real_data, file, tests, points, cycles, potential, counters):
+    """The counts are the MANIFEST's, but the Novonix file has 207 points (210 counts three lines above the table), and cycles
+    are the cycler's own: 150 where fastnda's default makes 160.
+    """
+    found = read_acquisitions(real_data / "echem" / file)
+    assert {ds.attrs["technique"] for ds in found} == {"cycling"}
+    assert len(found) == tests
+    assert sum(ds.sizes["time"] for ds in found) == points
+    for ds in found:
+        assert (np.diff(ds["time"]) >= 0).all() or any("backwards" in warning for warning in ds.attrs["warnings"])
+    if cycles is not None:
+        assert max(int(ds["cycle_number"].max()) for ds in found) == cycles
+    if potential is not None:
+        assert min(float(ds["potential"].min()) for ds in found) == pytest.approx(potential[0], rel=1e-3)
+        assert max(float(ds["potential"].max()) for ds in found) == pytest.approx(potential[1], rel=1e-4)
+    if counters is not None:
+        for name, most in zip(("charging_capacity", "discharging_capacity"), counters, strict=True):
+            assert max(float(ds[name].max()) for ds in found) == pytest.approx(most, rel=1e-5, abs=1e-12)
+
+
+@needs_mdbtools
+def test_the_efficiencies_that_cellpy_gets_from_an_arbin_database_follow_from_its_counters(real_data):
+    """cellpy 1.0.2, cycle_mode "anode", to three decimals."""
+    (ds,) = read_acquisitions(real_data / "echem" / "cellpy_20160805_test001_45_cc_01.res",
+                              conditions={"plating_electrode": "negative"})
+    found = 100 * coulombic_efficiency(ds)["ce"].values[:5]
+    np.testing.assert_allclose(found, [92.611, 108.427, 109.194, 103.866, 104.358], atol=1e-3)
+
+
+def test_the_efficiencies_of_a_parquet_table_are_those_of_the_binary_file_of_the_same_run(real_data):
+    (binary,) = read_acquisitions(real_data / "echem" / "fastnda_test_2.ndax", conditions={"plating_electrode": "positive"})
+    (table,) = read_acquisitions(real_data / "echem" / "fastnda_test_2.parquet", conditions={"plating_electrode": "positive"})
+    ours, theirs = (coulombic_efficiency(ds)["ce"].values for ds in (table, binary))
+    assert ours.size == theirs.size
+    np.testing.assert_allclose(ours, theirs, atol=1e-5)
+    np.testing.assert_allclose(100 * ours[:5], [42.808, 86.743, 91.792, 94.451, 95.909], atol=2e-3)
+
+
+def test_a_graphite_half_cell_gives_back_half_of_its_first_lithiation(real_data):
+    """3.2 of 6.3 mAh by the cycler's own last counters; the resolution of 0.1 mAh is 1.6 % of the ratio."""
+    (ds,) = read_acquisitions(real_data / "echem" / "bdf_SINTEF_LiGrR2032_Landt.csv",
+                              conditions={"plating_electrode": "negative"})
+    assert float(coulombic_efficiency(ds)["ce"][0]) == pytest.approx(3.2 / 6.3, abs=1e-6)
+
+
+@pytest.mark.parametrize("dialect", DIALECTS, ids=lambda d: d.name)
+def test_each_programs_table_says_the_same_of_the_same_run(tmp_path, dialect):
+    """1 mA at 0.1 V for 33 s is 33/3600 mAh."""
+    (ds,) = read_acquisitions(example(tmp_path, dialect))
+    np.testing.assert_allclose(ds["time"], 3.0 * np.arange(12), atol=1e-5)
+    np.testing.assert_allclose(ds["current"], 1.0)
+    np.testing.assert_allclose(ds["potential"], 0.1)
+    if dialect.name != "ivium":  # no counter
+        np.testing.assert_allclose(ds["charge"], ds["time"] / 3600, atol=1e-6)
+        if "acquired" in ds.attrs["conditions"]:
+            assert ds.attrs["conditions"]["acquired"].startswith("2026-01-23T12:00:00")
+
+
+def changed(path, *swaps, encoding="utf-8"):
+    text = path.read_text()
+    for old, new in swaps:
+        text = text.replace(old, new)
+    path.write_bytes(text.encode(encoding))
+    return path
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "cp1252"])
+def test_a_table_reads_in_whichever_code_page_it_was_written(tmp_path, encoding):
+    path = changed(example(tmp_path, NEWARE), ("Date", "T1(°C)" if encoding == "cp1252" else "Date"), encoding=encoding)
+    (ds,) = read_acquisitions(path)
+    assert ds.sizes["time"] == 12
+    assert float(ds["current"][0]) == 1.0
+
+
+def test_chinese_column_names_are_the_same_columns(tmp_path):
+    path = changed(example(tmp_path, NEWARE), ("DataPoint", "数据序号"), ("Cycle Index", "循环号"), ("Step Index", "工步号"),
+                   ("Step Type", "工步类型"), ("Time,Total Time", "时间,总时间"), ("Current(A)", "电流(A)"),
+                   ("Voltage(V)", "电压(V)"),
+                   ("DChg. Cap.(Ah)", "放电容量(Ah)"), ("Chg. Cap.(Ah)", "充电容量(Ah)"),
+                   ("CC Chg", "恒流充电"), encoding="gb18030")
+    (ds,) = read_acquisitions(path)
+    np.testing.assert_allclose(ds["charge"], ds["time"] / 3600, atol=1e-6)
+
+
+def test_decimal_commas_are_decimal_points(tmp_path):
+    """A German Maccor: tabs, commas, and units in brackets."""
+    path = changed(example(tmp_path, MACCOR), (".", ","), ("Rec#\tCyc#", "Rec\tCycle P"), ("Amp-hr", "Cap, [Ah]".replace(",",
+                                                                                                                         ".")),
+                   ("Watt-hr", "Ener. [Wh]"), ("Amps", "Current [A]"), ("Volts", "Voltage [V]"), ("State", "Md"))
+    (ds,) = read_acquisitions(path)
+    np.testing.assert_allclose(ds["time"], 3.0 * np.arange(12))
+    np.testing.assert_allclose(ds["charge"], ds["time"] / 3600, atol=1e-6)
+
+
+def test_a_discharge_whose_current_has_no_sign_is_negative(tmp_path):
+    path = changed(example(tmp_path, MACCOR), ("\tC\t", "\tD\t"))
+    (ds,) = read_acquisitions(path)
+    np.testing.assert_allclose(ds["current"], -1.0)
+    np.testing.assert_allclose(ds["charge"], -ds["time"] / 3600, atol=1e-6)
+    assert any("size of the current" in warning for warning in ds.attrs["warnings"])
+
+
+def test_units_are_those_of_the_header(tmp_path):
+    path = changed(example(tmp_path, LANDT), ("Current/mA", "Current/uA"), ("Voltage/V", "Voltage/mV"), ("TestTime/Sec.{0}",
+                                                                                                         "TestTime/h"))
+    (ds,) = read_acquisitions(path)
+    assert float(ds["current"][0]) == pytest.approx(1e-3)
+    assert float(ds["potential"][0]) == pytest.approx(1e-4)
+    assert float(ds["time"][1]) == pytest.approx(3 * 3600)
+
+
+def test_newares_three_tables_in_each_other_give_cycle_step_and_mode_to_each_point(tmp_path):
+    lines = ["Cycle ID,Cap_Chg(mAh),Cap_DChg(mAh)", ",Step ID,Step Name,Step Time(h:min:s.ms)",
+             ",,Record ID,Time(h:min:s.ms),Vol(mV),Cur(mA),Cap(mAh),Realtime", "1,1.0,0.5", ",1,Rest,00:00:10.000",
+             ",,1,00:00:00.000,100,0,0,2026-01-23 12:00:00", ",,2,00:00:10.000,100,0,0,2026-01-23 12:00:10",
+             ",2,CC_Chg,01:00:00.000", ",,3,00:00:00.000,200,1,0,2026-01-23 12:00:10",
+             ",,4,01:00:00.000,300,1,1,2026-01-23 13:00:10",
+             ",3,CC_DChg,00:30:00.000", ",,5,00:00:00.000,200,1,0,2026-01-23 13:00:10",
+             ",,6,00:30:00.000,100,1,0.5,2026-01-23 13:30:10"]
+    (tmp_path / "a.csv").write_text("\n".join(lines) + "\n")
+    (ds,) = read_acquisitions(tmp_path / "a.csv", conditions={"plating_electrode": "positive"})
+    np.testing.assert_allclose(ds["time"], [0, 10, 10, 3610, 3610, 5410])
+    assert ds["step_index"].values.tolist() == [1, 1, 2, 2, 3, 3]
+    np.testing.assert_allclose(ds["potential"], [0.1, 0.1, 0.2, 0.3, 0.2, 0.1])
+    np.testing.assert_allclose(ds["current"], [0, 0, 1, 1, -1, -1])
+    np.testing.assert_allclose(ds["charge"], [0, 0, 0, 1, 1, 0.5])
+    assert float(coulombic_efficiency(ds)["ce"][0]) == pytest.approx(0.5)
+
+
+def test_a_counter_that_falls_back_to_nothing_has_restarted_and_one_that_trembles_has_not():
+    steps = np.array([1, 1, 1, 2, 2, 2])
+    np.testing.assert_allclose(cycler.increments(np.array([1.0, 2.0, 1.999, 0.5, 1.0, 2.0]), steps), [1, 1, -0.001, 0.5, 0.5,
+                                                                                                      1])
+    np.testing.assert_allclose(cycler.increments(np.array([0.0, -1.0, -2.0, 1.0, 2.0, 3.0]), steps), [0, -1, -1, 1, 1, 1])
+
+
+def test_a_column_of_words_or_of_an_unknown_name_is_kept_or_named(tmp_path):
+    path = example(tmp_path, NEWARE)
+    frame = pd.read_csv(path)
+    frame["remark"], frame["V7(mV)"] = "some words", 5
+    frame.to_csv(path, index=False)
+    (ds,) = read_acquisitions(path)
+    assert any("remark" in warning for warning in ds.attrs["warnings"])
+    assert ds["v7"].attrs["units"] == "mV"
+
+
+def test_a_table_of_cycles_is_no_record_and_says_so(tmp_path):
+    (tmp_path / "a.csv").write_text("Cycle Index,Chg. Cap.(Ah),DChg. Cap.(Ah),Chg. Energy(Wh),Step Type\n1,1,1,1,x\n")
+    with pytest.raises(FileError, match="no line of column names with potential"):
+        open_file(tmp_path / "a.csv")
+
+
+def test_without_mdbtools_the_error_says_how_to_get_them(tmp_path, monkeypatch):
+    monkeypatch.setattr(arbin_res.shutil, "which", lambda _: None)
+    (tmp_path / "a.res").write_bytes(arbin_res.MAGIC.ljust(4096, b"\1"))
+    with pytest.raises(FileError, match="not installed; install mdbtools"):
+        open_file(tmp_path / "a.res")
+
+
+@needs_mdbtools
+@pytest.mark.parametrize("keep", [0.0, 0.3, 0.9])
+def test_a_truncated_database_is_refused_in_one_line(real_data, tmp_path, keep):
+    raw = (real_data / "echem" / "cellpy_20160805_test001_45_cc_01.res").read_bytes()
+    (tmp_path / "cut.res").write_bytes(raw[:max(64, int(keep * len(raw)))])
+    with pytest.raises(FileError, match=r"^cut\.res: ") as error:
+        open_file(tmp_path / "cut.res")
+    assert "\n" not in str(error.value)
