@@ -37,9 +37,12 @@ def import_files(study: Study, *, jobs: int | None = None, report: Report | None
                  executor: Executor | None = None) -> list[Imported]:
     """Import every file of the sheet that is new or has changed; a bad file is reported and does not stop the others."""
     paths = [file.path for file in study.sheet.files]
-    fresh = [p for p, file in zip(paths, study.sheet.files, strict=True) if again or not _is_current(study, file)]
+    units: dict[str, list[str]] = {}
+    for a in study.acquisitions():
+        units.setdefault(a.path, []).append(a.unit)
+    fresh = [f.path for f in study.sheet.files if again or not _is_current(study, f, units.get(f.path, []))]
     known = set(paths) - set(fresh)
-    results = {p: Imported(p, "unchanged", tuple(_units_of(study, p))) for p in known}
+    results = {p: Imported(p, "unchanged", tuple(units[p])) for p in known}
     total = len(paths)
 
     def counted(done: int, _: int, what: str) -> None:
@@ -104,8 +107,7 @@ def entry_fingerprint(study: Study, file: File) -> str:
     return hashlib.sha256(json.dumps(said, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
 
-def _is_current(study: Study, file: File) -> bool:
-    units = _units_of(study, file.path)
+def _is_current(study: Study, file: File, units: Sequence[str]) -> bool:
     if not units:
         return False
     attrs = study.store.current(units[0]).attrs["source"]  # type: ignore[union-attr]
@@ -116,10 +118,6 @@ def _is_current(study: Study, file: File) -> bool:
                    if (s := (study.root / file.path).with_name(name).stat()))
     except OSError:
         return False
-
-
-def _units_of(study: Study, path: str) -> list[str]:
-    return [a.unit for a in study.acquisitions() if a.summary.get("path") == path]
 
 
 def _size(path: Path) -> int:

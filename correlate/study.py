@@ -63,6 +63,12 @@ class Acquisition:
         return found
 
     @property
+    def path(self) -> str:
+        """The raw file it was imported from, as the study sheet names it; "" where it came from no file."""
+        source: Mapping[str, Any] = self.summary.get("source", {})
+        return str(source.get("path", ""))
+
+    @property
     def is_placed_in_space(self) -> bool:
         """Whether it has y and x axes in nm, with more than one pixel along each."""
         return all(d in self.coords and self.coords[d]["units"] == "nm" and self.coords[d]["n"] > 1 for d in ("y", "x"))
