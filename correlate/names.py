@@ -18,7 +18,7 @@ LABELS = frozenset({"sample", "cell", "specimen", "electrode", "coincell"})
 COUNTED = frozenset({
     "map", "scan", "img", "image", "spot", "area", "site", "pos", "position", "point", "frame", "view", "test", "run",
     "series", "region", "roi", "si", "spectrum", "spectra", "line", "linescan", "ch", "channel", "lamella", "grid",
-    "square", "hole", "part", "day", "session", "tilt", "no", "nr", "v", "version", "copy", "rep", "repeat", "meas", "exp",
+    "square", "hole", "part", "day", "session", "tilt", "no", "nr", "version", "copy", "rep", "repeat", "meas", "exp",
     "experiment"})
 """Words whose number tells measurements of one specimen apart."""
 METHODS = frozenset({
