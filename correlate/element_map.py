@@ -89,8 +89,10 @@ def element_map(ds: xr.Dataset, element: str) -> xr.Dataset:
         result = _eels_map(spectra, edge)
         step = f"{edge.name} {edge.energy:g} eV, background {_range(edge.background)} eV, signal {_range(edge.signal)} eV"
     else:
-        line = line_of(ds, element)
-        result = _edx_map(ds, spectra, line)
+        summed = summed_spectrum(ds)
+        present = lines_present(summed)
+        line = line_of(ds, element, present)
+        result = _edx_map(spectra, line, summed, frozenset(expected_elements(ds)) | present)
         step = f"{element} {line.shell} {line.energy_keV:g} keV, fitted beside its neighbours on a straight background"
     units = spectra.attrs.get("units", "count")
     result["counts"].attrs = {"units": units, "long_name": f"{element} net counts", "ancillary_variables": "counts_std"}
@@ -104,12 +106,13 @@ def mappable(ds: xr.Dataset, elements: tuple[str, ...] | None = None) -> dict[st
     """Which elements can be mapped: symbol -> "" or the reason why not."""
     _, axis = _spectra(ds)
     found = {}
+    present = lines_present(summed_spectrum(ds)) if axis == "xray_energy" else frozenset()
     for element in elements or expected_elements(ds):
         try:
             if axis == "energy_loss":
                 edge_of(ds, element)
             else:
-                line_of(ds, element)
+                line_of(ds, element, present)
             found[element] = ""
         except NotMapped as error:
             found[element] = str(error)
@@ -281,8 +284,13 @@ def _has_zero_loss(energy: Floats) -> bool:
 
 # -- EDX ---------------------------------------------------------------------------------------------------------------------
 
-def line_of(ds: xr.Dataset, element: str) -> Line:
+def line_of(ds: xr.Dataset, element: str, present: frozenset[str]) -> Line:
     """The K line of an element, if it lies in the measured range and no line of a heavier element covers it.
+
+    Parameters
+    ----------
+    present
+        Heavier elements that show in the spectrum, as `lines_present` tells.
 
     Raises
     ------
@@ -298,7 +306,6 @@ def line_of(ds: xr.Dataset, element: str) -> Line:
     if not energy.min() < own.energy_keV - 1.5 * width or not own.energy_keV + 1.5 * width < energy.max():
         raise NotMapped(f"{element} K at {own.energy_keV:g} keV is outside the measured {energy.min():.2f} to "
                         f"{energy.max():.2f} keV")
-    present = lines_present(ds)
     for other in xray_lines():
         near = abs(other.energy_keV - own.energy_keV) < 0.6 * width
         if other.element != element and near and other.element in present:
@@ -307,9 +314,8 @@ def line_of(ds: xr.Dataset, element: str) -> Line:
     return own
 
 
-def lines_present(ds: xr.Dataset) -> frozenset[str]:
-    """Elements heavy enough to have L lines here whose K line stands out of the summed spectrum by five sigma."""
-    spectrum = summed_spectrum(ds)
+def lines_present(spectrum: xr.DataArray) -> frozenset[str]:
+    """Elements heavy enough to have L lines here whose K line stands out of a summed spectrum by five sigma."""
     energy, counts = spectrum["xray_energy"].to_numpy(), np.maximum(spectrum.to_numpy(), 0.0)
     found = set()
     for line in xray_lines():
@@ -326,10 +332,9 @@ def lines_present(ds: xr.Dataset) -> frozenset[str]:
     return frozenset(found)
 
 
-def _edx_map(ds: xr.Dataset, spectra: xr.DataArray, line: Line) -> xr.Dataset:
+def _edx_map(spectra: xr.DataArray, line: Line, summed: xr.DataArray, expected: frozenset[str]) -> xr.Dataset:
     energy = spectra["xray_energy"].to_numpy().astype(np.float64)
-    expected = frozenset(expected_elements(ds)) | lines_present(ds)
-    chosen, weights = edx_filter(energy, summed_spectrum(ds).to_numpy(), line, expected)
+    chosen, weights = edx_filter(energy, summed.to_numpy(), line, expected)
     net, variance = [], []
     for block in _blocks(spectra):
         rows = _rows(block, "xray_energy")[:, chosen]

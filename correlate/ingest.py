@@ -82,7 +82,7 @@ def _acquisitions(study: Study, file: File) -> Iterator[tuple[str, xr.Dataset]]:
         if index in file.skip:
             continue
         ds = ds.assign_attrs(sample=file.sample, synthetic=study.sheet.synthetic)
-        yield f"{file.sample}/{Path(file.path).stem}-{index}", with_step(ds, "imported", file=file.path)
+        yield f"{file.acquisition}-{index}", with_step(ds, "imported", file=file.path)
 
 
 def _published(study: Study, ds: xr.Dataset, unit: str, raw: Path, source: Mapping[str, Any]) -> tuple[str, xr.Dataset]:

@@ -23,6 +23,8 @@ FEWEST_PIXELS = 8
 """Along each side: below that an image has no pose to be found."""
 LARGEST_FIELD_RATIO = 12.0
 """Default pairs are left out beyond this ratio of field widths: a lattice image has no landmark in a survey image."""
+ONE_PLACE = ("stage_x_nm", "stage_y_nm", "tilt_deg", "magnification")
+"""Conditions in which two signals of one scan cannot differ."""
 RADIUS_95 = float(np.sqrt(-2 * np.log(0.05)))
 """95 % of a bivariate normal lie within this many standard deviations."""
 
@@ -169,7 +171,9 @@ def _comparable(a: Acquisition, b: Acquisition) -> bool:
 
 
 def _is_one_scan(a: Acquisition, b: Acquisition) -> bool:
-    return bool(a.path) and a.path == b.path and all(a.coords[d] == b.coords[d] for d in ("y", "x"))
+    """One file, one grid, and nothing that says otherwise: some files hold the images of several places."""
+    return bool(a.path) and a.path == b.path and all(a.coords[d] == b.coords[d] for d in ("y", "x")) and all(
+        a.conditions.get(name, there) == there for name in ONE_PLACE if (there := b.conditions.get(name)) is not None)
 
 
 def _recipe(pair: Pair) -> dict[str, str]:

@@ -74,6 +74,8 @@ def with_region_fractions(measurements: pd.DataFrame) -> pd.DataFrame:
     for file, rows in areas.groupby(file_of[areas.index], sort=False):
         surveys = (file_of == file) & names.str.startswith(FRACTION) & np.isfinite(measurements["value"].astype(float))
         amounts = _amounts(rows)
+        if (names.eq("xps_fraction") & (file_of == file)).any():
+            continue  # a region of an element that is not tabulated: it is missing in the sum, and may cover the others
         if len(amounts) < 2 or len(amounts) < int(surveys.sum()):
             continue
         replaced |= surveys

@@ -17,19 +17,20 @@ Schema (every table but [study] may be absent; unknown keys are faults, so that 
     [[files]]
     path = "raw/A17/haadf.mrc"        # relative to study.toml
     sample = "A17"
+    name = "haadf_day2"               # only where two files of a sample have the same stem: replaces the stem
     technique = "stem_image"          # only where the file does not tell
     axes = { x = [0.5, "nm"], y = [0.5, "nm"] }     # only where the file is not calibrated: step, unit
     conditions = { dose_e_per_A2 = 20.0 }
     skip = [1]                        # signals of the file to leave out
 
     [[align]]                         # optional; without any, each map is aligned to the sample's widest image
-    fixed = "A17/haadf-0"             # acquisitions: sample/file stem-signal number
+    fixed = "A17/haadf-0"             # acquisitions: sample/name or file stem-signal number
     moving = "A17/edx-0"
     model = "similarity"              # or "affine"
 """
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,7 @@ from typing import Any
 import tomli_w
 
 from datasets.errors import Faults, StudyError
+from datasets.techniques import TECHNIQUES
 from datasets.terms import CONDITION_MEANING, DIMENSION_UNIT
 
 FILE_NAME = "study.toml"
@@ -65,6 +67,12 @@ class File:
     axes: Mapping[str, tuple[float, str]] = field(default_factory=dict)
     conditions: Mapping[str, Any] = field(default_factory=dict)
     skip: tuple[int, ...] = ()
+    name: str = ""
+
+    @property
+    def acquisition(self) -> str:
+        """What its acquisitions are called before the number of the signal: `sample/name`, or `sample/file stem`."""
+        return f"{self.sample}/{self.name or Path(self.path).stem}"
 
 
 @dataclass(frozen=True)
@@ -105,9 +113,11 @@ def read_sheet(path: str | Path) -> Sheet:
     faults = Faults(path.name)
     study = _table(raw, "study", {"title": str, "synthetic": bool}, "[study]", faults)
     _unknown_keys(raw, {"study", "samples", "files", "align"}, "top level", faults)
-    samples = {name: _sample(name, entry, faults) for name, entry in dict(raw.get("samples", {})).items()}
-    files = tuple(_file(i, entry, samples, faults) for i, entry in enumerate(raw.get("files", []), 1))
-    pairs = tuple(_pair(i, entry, faults) for i, entry in enumerate(raw.get("align", []), 1))
+    _check({k: raw[k] for k in ("samples", "files", "align") if k in raw}, {"samples": dict, "files": list, "align": list},
+           "top level", faults)
+    samples = {name: _sample(name, entry, faults) for name, entry in _of(dict, raw.get("samples")).items()}
+    files = tuple(_file(i, entry, samples, faults) for i, entry in enumerate(_of(list, raw.get("files")), 1))
+    pairs = tuple(_pair(i, entry, faults) for i, entry in enumerate(_of(list, raw.get("align")), 1))
     _duplicates(files, faults)
     faults.raise_if_any(StudyError)
     return Sheet(str(study.get("title", path.parent.name)), samples, files, pairs, bool(study.get("synthetic", False)))
@@ -116,18 +126,62 @@ def read_sheet(path: str | Path) -> Sheet:
 def write_sheet(sheet: Sheet, path: str | Path, *, heading: str = "") -> Path:
     """Write a study sheet that `read_sheet` reads back unchanged; `heading` becomes comment lines at the top."""
     path = Path(path)
-    body: dict[str, Any] = {"study": {"title": sheet.title, "synthetic": sheet.synthetic}}
-    body["samples"] = {s.name: _filled({k: v for k, v in vars(s).items() if k != "name"}) for s in sheet.samples.values()}
-    body["files"] = [_filled({**vars(f), "axes": {k: list(v) for k, v in f.axes.items()}}) for f in sheet.files]
-    body["align"] = [_filled(vars(p)) for p in sheet.pairs]
-    comment = "".join(f"# {line}\n" for line in heading.splitlines())
-    path.write_text(comment + tomli_w.dumps(_filled(body)), encoding="utf-8")
+    path.write_text(sheet_text(sheet, heading=heading), encoding="utf-8")
     return path
+
+
+def sheet_text(sheet: Sheet, *, heading: str = "", remarks: Mapping[str, Sequence[str]] | None = None) -> str:
+    """A study sheet as TOML, one short block per sample and file.
+
+    Parameters
+    ----------
+    heading
+        Becomes comment lines at the top.
+    remarks : name of a sample or path of a file -> lines
+        Become comments at the end of its block.
+    """
+    said = remarks or {}
+    blocks = [_block("[study]", {"title": sheet.title, "synthetic": sheet.synthetic}, ())]
+    for name, sample in sheet.samples.items():
+        entry = _filled({k: v for k, v in vars(sample).items() if k != "name"})
+        blocks.append(_block(f"[samples.{_key(name)}]", entry, said.get(name, ())))
+    blocks += [_block("[[files]]", file_entry(file), said.get(file.path, ())) for file in sheet.files]
+    blocks += [_block("[[align]]", _filled(vars(pair)), ()) for pair in sheet.pairs]
+    return "\n".join([*([comment(heading) + "\n"] if heading else []), *blocks])
+
+
+def file_entry(file: File) -> dict[str, Any]:
+    """What the sheet says of a file, without what is empty."""
+    return _filled({**vars(file), "axes": {k: list(v) for k, v in file.axes.items()}})
+
+
+def comment(text: str) -> str:
+    """Lines of a TOML comment; characters that TOML forbids there become spaces."""
+    lines = ("".join(c if c.isprintable() else " " for c in line).rstrip() for line in text.split("\n"))
+    return "\n".join(f"# {line}".rstrip() for line in lines)
+
+
+def _block(title: str, entry: Mapping[str, Any], remarks: Sequence[str]) -> str:
+    lines = [title, *(f"{_key(k)} = {_value(v)}" for k, v in entry.items()), *(comment(r) for r in remarks)]
+    return "\n".join(lines) + "\n"
+
+
+def _value(value: Any) -> str:
+    """A TOML value on one line; tables inline, since a person edits them beside their file."""
+    if isinstance(value, Mapping):
+        return "{ " + ", ".join(f"{_key(k)} = {_value(v)}" for k, v in value.items()) + " }"
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(_value(v) for v in value) + "]"
+    return tomli_w.dumps({"value": value}).removeprefix("value = ").rstrip("\n")
+
+
+def _key(name: str) -> str:
+    return tomli_w.dumps({name: 0}).removesuffix(" = 0\n")
 
 
 def _filled(entry: Mapping[str, Any]) -> dict[str, Any]:
     return {k: (dict(v) if isinstance(v, Mapping) else list(v) if isinstance(v, tuple) else v)
-            for k, v in entry.items() if v not in ("", (), [], {}) or k == "synthetic"}
+            for k, v in entry.items() if v not in ("", (), [], {})}
 
 
 def _sample(name: str, entry: Any, faults: Faults) -> Sample:
@@ -148,7 +202,8 @@ def _sample(name: str, entry: Any, faults: Faults) -> Sample:
 
 def _file(number: int, entry: Any, samples: Mapping[str, Sample], faults: Faults) -> File:
     where = f"[[files]] number {number}" + (f" ({entry['path']})" if isinstance(entry, Mapping) and "path" in entry else "")
-    kinds: dict[str, type] = {"path": str, "sample": str, "technique": str, "axes": dict, "conditions": dict, "skip": list}
+    kinds: dict[str, type] = {"path": str, "sample": str, "name": str, "technique": str, "axes": dict, "conditions": dict,
+                              "skip": list}
     if not isinstance(entry, Mapping):
         faults.add(f"{where} must be a table")
         return File("", "")
@@ -156,11 +211,15 @@ def _file(number: int, entry: Any, samples: Mapping[str, Sample], faults: Faults
     for key in ("path", "sample"):
         if key not in entry:
             faults.add(f"{where}: {key} is missing")
-    if entry.get("sample") not in samples:
+    if str(entry.get("sample")) not in samples:
         faults.add(f"{where}: sample {entry.get('sample')!r} is not among [samples]")
+    if entry.get("name") and not _is_name(str(entry["name"])):
+        faults.add(f"{where}: name has letters, digits, '.', '_' and '-' only, found {entry['name']!r}")
+    if entry.get("technique") and str(entry["technique"]) not in TECHNIQUES:
+        faults.add(f"{where}: technique {entry['technique']!r} is not one of {', '.join(TECHNIQUES)}")
     _check_conditions(entry.get("conditions", {}), where, faults)
     axes = {}
-    for dim, scale in dict(entry.get("axes", {})).items():
+    for dim, scale in _of(dict, entry.get("axes")).items():
         if dim not in DIMENSION_UNIT:
             faults.add(f"{where}: axes has {dim!r}, not one of {', '.join(DIMENSION_UNIT)}")
         elif not _is_scale(scale):
@@ -168,7 +227,8 @@ def _file(number: int, entry: Any, samples: Mapping[str, Sample], faults: Faults
         else:
             axes[dim] = (float(scale[0]), scale[1])
     return File(str(entry.get("path", "")), str(entry.get("sample", "")), str(entry.get("technique", "")), axes,
-                dict(entry.get("conditions", {})), tuple(int(i) for i in entry.get("skip", []) if isinstance(i, int)))
+                _of(dict, entry.get("conditions")), tuple(int(i) for i in _of(list, entry.get("skip")) if isinstance(i, int)),
+                str(entry.get("name", "")))
 
 
 def _pair(number: int, entry: Any, faults: Faults) -> Pair:
@@ -181,6 +241,11 @@ def _pair(number: int, entry: Any, faults: Faults) -> Pair:
     if entry.get("model", "similarity") not in MODELS:
         faults.add(f"{where}: model {entry['model']!r} is not one of {', '.join(MODELS)}")
     return Pair(str(entry["fixed"]), str(entry["moving"]), str(entry.get("model", "similarity")))
+
+
+def _of(kind: type, value: Any) -> Any:
+    """The value if it is of that kind, else an empty one; what it was instead is reported by `_check`."""
+    return value if isinstance(value, kind) else kind()
 
 
 def _table(raw: Mapping[str, Any], key: str, kinds: Mapping[str, type], where: str, faults: Faults) -> Mapping[str, Any]:
@@ -213,9 +278,9 @@ def _check_conditions(conditions: Any, where: str, faults: Faults) -> None:
 def _duplicates(files: tuple[File, ...], faults: Faults) -> None:
     names: dict[str, str] = {}
     for file in files:
-        name = f"{file.sample}/{Path(file.path).stem}"
+        name = file.acquisition
         if name in names:
-            faults.add(f"{file.path} and {names[name]} would both become acquisition {name!r}; rename one of the files")
+            faults.add(f"{file.path} and {names[name]} would both become acquisition {name!r}; give one of them a name = ...")
         names[name] = file.path
 
 

@@ -142,3 +142,28 @@ def test_an_xps_spectrum_of_nothing_says_so():
     found = xps_composition.measure(ds)
     assert math.isnan(found[0].value)
     assert found[0].reason
+
+
+def survey(peaks):
+    """Binding energies 0 to 1350 eV on an even background: centre -> counts in the peak."""
+    energy = np.arange(0.0, 1350.0, 0.5)
+    counts = np.full(energy.size, 500.0)
+    for at, area in peaks.items():
+        counts = counts + area * np.exp(-0.5 * ((energy - at) / 1.0) ** 2)
+    return spectrum(counts, "binding_energy", energy, "eV", "xps", {"photon_energy_eV": 1486.6})
+
+
+def test_lithium_is_not_claimed_under_the_iron_line_that_covers_it():
+    peaks = {285.0: 3000.0, 531.5: 6000.0, 55.5: 900.0}
+    clean, iron = (named(xps_composition.measure(survey(peaks | more))) for more in ({}, {710.0: 5000.0}))
+    assert clean["xps_fraction_Li"].value > 0.5
+    assert math.isnan(iron["xps_fraction_Li"].value)
+    assert "covered by Fe 3p" in iron["xps_fraction_Li"].reason
+    assert iron["xps_fraction_C"].value + iron["xps_fraction_O"].value == pytest.approx(1.0)
+
+
+def test_counts_far_below_the_background_are_no_amount():
+    ds = edx({0.525: 5000.0, 0.677: 2000.0, 2.05: 60000.0, 2.56: 60000.0})  # lines of no tabulated element beside sulphur
+    found = named(measure_edx(ds))
+    assert math.isnan(found["edx_fraction_S"].value)
+    assert "below the background" in found["edx_fraction_S"].reason

@@ -161,11 +161,44 @@ def test_half_cycles_skip_rests_and_an_empty_run_has_none():
     assert math.isnan(value(idle, "ce_mean").value)
 
 
-@pytest.mark.parametrize(("file", "electrode", "efficiency"), [
-    ("yadg_gcpl.mpr", "positive", 0.99998), ("yadg_bcd.issue_241.mpr", "negative", 0.99771)])
+def test_a_real_symmetric_cell_has_no_efficiency_though_its_charges_can_be_divided(real_data):
+    path = real_data / "echem" / "yadg_gcpl.mpr"
+    said = read_acquisitions(path, conditions={"plating_electrode": "positive"})[0]
+    assert "metal never runs out" in value(said, "ce_mean").reason
+    halves = half_cycles(said)
+    assert halves.charge[2::2][:5] / halves.charge[1::2][:5] == pytest.approx(0.99998, abs=3e-5), "galvani's Qd/Qc"
+
+
+@pytest.mark.parametrize(("file", "electrode", "efficiency"), [("yadg_bcd.issue_241.mpr", "negative", 0.99771)])
 def test_a_real_cell_has_an_efficiency_only_once_its_plating_electrode_is_said(real_data, file, electrode, efficiency):
     path = real_data / "echem" / file
     assert math.isnan(value(read_acquisitions(path)[0], "ce_mean").value)
     assert "plating_electrode" in value(read_acquisitions(path)[0], "ce_mean").reason
     said = read_acquisitions(path, conditions={"plating_electrode": electrode})[0]
     assert value(said, "ce_mean").value == pytest.approx(efficiency, abs=2e-5)
+
+
+def test_an_efficiency_within_its_error_of_100_percent_has_no_log():
+    assert all(math.isnan(v) for v in log_ce(0.9999, 0.002))
+    assert log_ce(0.9999, 0.00005)[0] == pytest.approx(4.0)
+
+
+def test_a_symmetric_cell_has_no_efficiency_whatever_the_sheet_says():
+    ds = cell([1] * 4, [1] * 4, conditions={"plating_electrode": "negative"})
+    ds = ds.assign(potential=0.05 * np.sign(ds.current))
+    assert "metal never runs out" in value(ds, "ce_mean").reason
+
+
+def test_a_strip_that_the_end_of_the_record_cuts_short_is_left_out_and_named():
+    whole, cut = cell([1] * 5, [0.9] * 5), cell([1] * 5, [0.9] * 4 + [0.1])
+    under_current = cut.isel(time=slice(0, int(np.flatnonzero(np.abs(cut.current.values) > 0)[-1]) + 1))
+    assert coulombic_efficiency(under_current).ce.values == pytest.approx(coulombic_efficiency(whole).ce.values[:4])
+    assert "record ends within the last strip" in value(under_current, "ce_mean").reason
+
+
+@pytest.mark.parametrize(("file", "ratios"), [
+    ("fastnda_test_2.ndax", [42.808, 86.743, 91.792, 94.451, 95.909]),
+    ("fastnda_nw4-120-1-6-53.ndax", [19.075, 72.405, 69.168, 81.379, 87.03])])
+def test_first_cycles_of_real_neware_cells_have_the_ratio_that_fastnda_gives(real_data, file, ratios):
+    ds = read_acquisitions(real_data / "echem" / file, conditions={"plating_electrode": "positive"})[0]
+    assert 100 * coulombic_efficiency(ds).ce.values[:5] == pytest.approx(ratios, abs=0.01)

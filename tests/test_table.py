@@ -56,6 +56,13 @@ def test_regions_of_one_xps_file_become_fractions_and_replace_the_survey():
     assert not [c for c in table.columns if "area" in c]
 
 
+def test_a_file_with_a_region_that_cannot_be_counted_gives_no_fractions_of_its_regions():
+    table = sample_table(rows(
+        ("A1", "A1/xps-0", "xps_fraction", np.nan, np.nan),
+        ("A1", "A1/xps-1", "xps_area_C", 30.0, 3.0), ("A1", "A1/xps-2", "xps_area_N", 60.0, 6.0)), SHEET)
+    assert not [c for c in table.columns if c.startswith("xps")]
+
+
 def test_a_single_region_does_not_pretend_to_be_a_composition():
     table = sample_table(rows(("A1", "A1/xps-1", "xps_area_C", 30.0, 3.0)), SHEET)
     assert list(table.columns) == ["sample", "metal", "electrolyte", "group"]

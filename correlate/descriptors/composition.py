@@ -45,6 +45,8 @@ lies on the tail of the plasmons, which is no power law. Lithium is therefore gi
 K_FACTOR_STD, SOFT_K_FACTOR_STD = 0.15, 0.25
 """Relative error of calculated k-factors above and below 1 keV."""
 DETECTION_SIGMA = 3.0
+OVERLAID_SIGMA = 5.0
+"""Noise does not make counts this negative: the model of background and neighbours is wrong there."""
 WINDOW_AREA_KEV3 = 0.018
 """Absorption of the detector's front, exp(-a / E³), so that half of carbon K passes: the order of a thin polymer window or a
 windowless detector with its dead layer (judgement; inside `SOFT_K_FACTOR_STD`)."""
@@ -131,11 +133,12 @@ def edx_amounts(ds: xr.Dataset) -> tuple[dict[str, Amount], dict[str, str]]:
         raise DatasetError("beam_energy_keV not known, and k-factors depend on it: say it in the study sheet")
     spectrum = summed_spectrum(ds)
     energy, counts = spectrum["xray_energy"].to_numpy().astype(np.float64), spectrum.to_numpy()
-    expected = frozenset(expected_elements(ds)) | lines_present(ds)
+    present = lines_present(spectrum)
+    expected = frozenset(expected_elements(ds)) | present
     found, reasons = {}, {}
     for element in expected_elements(ds):
         try:
-            line = line_of(ds, element)
+            line = line_of(ds, element, present)
         except NotMapped as error:
             reasons[element] = str(error)
             continue
@@ -222,6 +225,10 @@ def _measured(ds: xr.Dataset, short: str, title: str, method: str) -> tuple[Meas
         amounts = {e: a for e, a in amounts.items() if e != "Li"}
     else:
         ratio = []
+    overlaid = {e: a.value / a.noise for e, a in amounts.items() if a.value < -OVERLAID_SIGMA * a.noise}
+    reasons = reasons | {e: f"its counts lie {-sigma:.0f} sigma below the background, which therefore holds something else: "
+                            "a line that is not tabulated, or the detector" for e, sigma in overlaid.items()}
+    amounts = {e: a for e, a in amounts.items() if e not in overlaid}
     seen = [e for e, a in amounts.items() if a.value > DETECTION_SIGMA * a.noise]
     found: list[Measurement] = []
     shares = fractions(amounts) if len(seen) > 1 else {}

@@ -24,6 +24,9 @@ IDLE_SHARE = 1e-3
 """Currents below this share of the largest count as rest."""
 FULL_STRIP_V = 0.1
 """A strip that ends further than this from the metal's own potential has run out of metal; plating never goes that far."""
+UNFINISHED_SHARE = 0.5
+EQUAL_CHARGE, SAME_POLARISATION = 2e-3, 1.5
+"""Two electrodes of one metal: charges back and forth agree to this share, and the potentials mirror each other this well."""
 SHORT_COLLAPSE, SHORT_NOISE = 0.75, 4.0
 """A soft short shows in a plating overpotential below this share of that of the other cycles together with this many times
 their jitter from point to point. Judgement; a steady fall alone may be fresh surface, jitter alone a loose contact."""
@@ -52,11 +55,11 @@ class HalfCycles:
 
 
 def log_ce(ce: float, ce_std: float) -> tuple[float, float]:
-    """-log10(1 - CE) and its standard deviation ce_std / (ln 10 (1 - CE)); NaN at and above 100 %, where it has no meaning.
+    """-log10(1 - CE) and its standard deviation ce_std / (ln 10 (1 - CE)); NaN where CE is not below 100 % by its own std.
 
     The std grows without bound towards 100 %: 0.1 % of CE is 0.0022 at 80 % and 0.087 at 99.5 %.
     """
-    if not math.isfinite(ce) or ce >= 1.0:
+    if not math.isfinite(ce) or ce >= 1.0 or 1.0 - ce <= ce_std:
         return math.nan, math.nan
     return -math.log10(1.0 - ce), ce_std / (math.log(10.0) * (1.0 - ce))
 
@@ -115,6 +118,9 @@ def coulombic_efficiency(ds: xr.Dataset) -> xr.Dataset:
     first = int(np.argmax(halves.sign == plating)) if (halves.sign == plating).any() else halves.sign.size
     plate = np.arange(first, halves.sign.size - 1, 2)
     plate = plate[np.isfinite(halves.charge[plate]) & np.isfinite(halves.charge[plate + 1])]
+    unfinished = _is_cut_short(ds, halves, plate)
+    if unfinished:
+        plate = plate[:-1]
     if plate.size == 0:
         return _undefined("no plating that is followed by stripping")
     strip = plate + 1
@@ -122,12 +128,17 @@ def coulombic_efficiency(ds: xr.Dataset) -> xr.Dataset:
     if (q_plate <= 0).any():
         return _undefined("the charge counter does not move while current flows")
     offset_mA = OFFSET_OF_RANGE * current_range(ds)
+    if stripped_by_protocol(halves, plate):
+        return _undefined("every strip takes what was plated and ends no further from the metal's potential than plating did: "
+                          "the protocol sets the charge and metal never runs out, so the ratio of charges is no efficiency")
     plated_std = offset_mA * halves.duration[plate] / 3600.0
     stripped_std = offset_mA * halves.duration[strip] / 3600.0
     ce = q_strip / q_plate
     ce_std = (stripped_std + ce * plated_std) / q_plate
     protocol = "reservoir" if _is_reservoir(q_plate, q_strip) else "cycles"
     flags = _flags(halves, plate, ce, ce_std, protocol)
+    if unfinished:
+        flags.append("the record ends within the last strip, which is left out")
     cycle = np.arange(1.0, ce.size + 1)
     variables = {"ce": (ce, "1"), "ce_std": (ce_std, "1"), "plated": (q_plate, "mAh"), "plated_std": (plated_std, "mAh"),
                  "stripped": (q_strip, "mAh"), "stripped_std": (stripped_std, "mAh")}
@@ -179,7 +190,8 @@ def measure(ds: xr.Dataset) -> tuple[Measurement, ...]:
     if math.isfinite(log):
         found.append(Measurement("log_ce", log, log_std, "1", method, flags, TITLES["log_ce"]))
     else:
-        reason = f"CE is {100 * mean:.2f} %, and -log10(1 - CE) has no meaning from 100 % on"
+        near = f"within its own error ({100 * mean_std:.2f} %) of 100 %" if mean < 1.0 else "not below 100 %"
+        reason = f"CE is {100 * mean:.3f} %, {near}, so -log10(1 - CE) has no meaning"
         found.append(unknown("log_ce", "1", method, reason, TITLES["log_ce"]))
     if cycles.attrs["protocol"] == "reservoir":
         reason = "a reservoir protocol strips what it plated in each cycle; only the average is defined"
@@ -277,6 +289,23 @@ def shorted_cycles(halves: HalfCycles, plate: NDArray[np.intp]) -> NDArray[np.in
         return np.empty(0, dtype=np.intp)
     usual, restless = float(np.median(polarisation)), max(float(np.median(jitter)), 1e-5)
     return np.flatnonzero((polarisation < SHORT_COLLAPSE * usual) & (jitter > SHORT_NOISE * restless))
+
+
+def _is_cut_short(ds: xr.Dataset, halves: HalfCycles, plate: NDArray[np.intp]) -> bool:
+    """Whether the record ends under current in a strip of less than half the usual charge."""
+    if plate.size < 3 or plate[-1] + 1 != halves.sign.size - 1:
+        return False
+    current = np.abs(np.nan_to_num(_values(ds, "current")))
+    flows = current[-1] > IDLE_SHARE * current.max()
+    return bool(flows and halves.charge[plate[-1] + 1] < UNFINISHED_SHARE * np.median(halves.charge[plate + 1]))
+
+
+def stripped_by_protocol(halves: HalfCycles, plate: NDArray[np.intp]) -> bool:
+    """Whether equal charges go back and forth about zero volt, as between two electrodes of the same metal."""
+    q, end = halves.charge, halves.potential_end
+    equal = np.abs(q[plate + 1] / q[plate] - 1.0) < EQUAL_CHARGE
+    mirrored = (end[plate] * end[plate + 1] < 0) & (np.abs(end[plate + 1]) < SAME_POLARISATION * np.abs(end[plate]))
+    return bool(equal.all() and mirrored.all())
 
 
 def _undefined(reason: str) -> xr.Dataset:

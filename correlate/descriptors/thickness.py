@@ -46,6 +46,8 @@ EDGE_PIXELS, EDGE_NM = 0.6, 0.3
 CALIBRATION_STD = 0.01
 """Relative error of a microscope's length scale where nothing better is known."""
 LEAST_STRETCHES = 4
+OPAQUE = 0.05
+"""Bright field: where less of the beam comes through, what an object is made of does not show, only its outline."""
 SHELL_ELEMENTS = ("O", "F", "C", "N", "S", "P")
 DETECTION_SIGMA = 5.0
 SPREAD_TITLE = "SEI thickness, spread along the outline"
@@ -102,6 +104,8 @@ def shell(image: Floats, pixel_nm: float, *, transmitted: bool = False) -> Shell
     try:
         matter = _absorbance(image, pixel_nm) if transmitted else np.asarray(image, dtype=np.float64)
         profiles = outline_profiles(matter, pixel_nm)
+        if transmitted and float(np.nanpercentile(profiles.values, 90.0)) > -math.log(OPAQUE):
+            return _nothing(f"less than {OPAQUE:.0%} of the beam comes through: no shell can be told from what is inside")
     except _NoOutline as error:
         return _nothing(str(error))
     return shell_of_profiles(profiles, pixel_nm)

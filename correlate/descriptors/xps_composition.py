@@ -35,9 +35,14 @@ OVERLAP_SHARE = 0.10
 carbonate and loss features of the other fill the window too."""
 SURVEY_EV = 300.0
 """A spectrum at least this wide is a survey and holds several core levels."""
+MARKER_SIGMA, MARKER_SHARE = 10.0, 0.05
+"""Another element's strongest line counts as seen where it stands this far above counting noise and this share above the
+straight line between the sides of its window, which the bends of a background do not reach (judgement)."""
 SHIRLEY_STEPS = 30
 LARGEST_SHIFT_EV = 6.0
 
+NO_SOURCE = "photon_energy_eV not known, and attenuation depends on it"
+NO_LEVEL = "no core level that has a sensitivity factor lies in the measured range"
 METHOD = ("areas above a Shirley background over Scofield sensitivity, transmission and E^0.75 attenuation, as if homogeneous "
           f"in depth; {SOURCE_NOT_CHECKED}")
 AREA_METHOD = ("area above a Shirley background over Scofield sensitivity, transmission and E^0.75 attenuation, per second; "
@@ -63,6 +68,24 @@ def core_levels() -> tuple[CoreLevel, ...]:
     return tuple(CoreLevel(r["element"], f"{r['element']} {r['line']}", float(r["rsf"]), float(r["position_eV"]),
                            float(r["low_eV"]), float(r["high_eV"]), SENSITIVITY_STD[r["checked"]])
                  for r in reference("xps_sensitivity.csv"))
+
+
+@dataclass(frozen=True)
+class Overlap:
+    """A level that another element's line covers, and the window in which that element shows its strongest line."""
+
+    level: str
+    covered_by: str
+    marker: str
+    low_eV: float
+    high_eV: float
+
+
+@cache
+def overlaps() -> tuple[Overlap, ...]:
+    """Overlaps of the reference table."""
+    return tuple(Overlap(r["level"], r["covered_by"], r["marker"], float(r["marker_low_eV"]), float(r["marker_high_eV"]))
+                 for r in reference("xps_overlaps.csv"))
 
 
 def shirley(counts: Floats, ends: int = 4) -> Floats:
@@ -130,11 +153,32 @@ def charge_shift(energy: Floats, counts: Floats, levels: tuple[CoreLevel, ...]) 
     return found
 
 
+def covered(energy: Floats, counts: Floats, noise: Floats, shift_eV: float) -> dict[str, str]:
+    """Levels that cannot be told from another element's line, since that element shows in the same spectrum: level -> why."""
+    found: dict[str, str] = {}
+    for overlap in overlaps():
+        inside = (energy >= overlap.low_eV + shift_eV) & (energy <= overlap.high_eV + shift_eV)
+        if inside.sum() < 6 or energy[0] > overlap.low_eV + shift_eV or energy[-1] < overlap.high_eV + shift_eV:
+            continue
+        values = counts[inside]
+        line = np.linspace(values[:2].mean(), values[-2:].mean(), values.size)
+        excess, sigma = float((values - line).sum()), math.sqrt(float(noise[inside].sum()) * 2)
+        if excess > MARKER_SIGMA * sigma and excess > MARKER_SHARE * float(line.sum()):
+            found.setdefault(overlap.level, f"{overlap.level} is covered by {overlap.covered_by}, since {overlap.marker} shows")
+    return found
+
+
 def amounts(ds: xr.Dataset) -> tuple[dict[str, Amount], str]:
     """Amount of each element in one XPS spectrum, and what was assumed of the transmission.
 
-    A survey gives all elements whose core level it covers; a region gives its own.
+    A survey gives all elements whose core level it covers and no line of another element that shows; a region gives its own.
     """
+    found, assumed, _ = _amounts(ds)
+    return found, assumed
+
+
+def _amounts(ds: xr.Dataset) -> tuple[dict[str, Amount], str, dict[str, str]]:
+    """The same, and the levels that are covered with the reason."""
     energy, counts, noise, transmission, assumed = _spectrum(ds)
     wide = energy[-1] - energy[0] >= SURVEY_EV
     levels = tuple(v for v in core_levels() if energy[0] <= v.position_eV <= energy[-1])
@@ -145,9 +189,10 @@ def amounts(ds: xr.Dataset) -> tuple[dict[str, Amount], str]:
     shift = charge_shift(energy, counts, levels) if wide else _region_shift(energy, counts, levels)
     source = ds.attrs.get("conditions", {}).get("photon_energy_eV")
     if not isinstance(source, int | float):
-        return {}, "photon_energy_eV not known, and attenuation depends on it"
+        return {}, NO_SOURCE, {}
+    hidden = covered(energy, counts, noise, shift)
     found: dict[str, Amount] = {}
-    for level in levels:
+    for level in (v for v in levels if v.name not in hidden):
         area, std = area_of(energy, counts, noise, level, shift)
         kinetic = float(source) - level.position_eV
         if not math.isfinite(area) or kinetic <= 0:
@@ -157,7 +202,7 @@ def amounts(ds: xr.Dataset) -> tuple[dict[str, Amount], str]:
         model = level.std if not assumed else math.hypot(level.std, TRANSMISSION_STD)
         if level.element not in found or found[level.element].noise > std / factor:
             found[level.element] = Amount(area / factor, std / factor, 0.0 if level.name == "C 1s" and not assumed else model)
-    return (_without_ghosts(found) if wide else found), assumed
+    return (_without_ghosts(found) if wide else found), assumed, hidden
 
 
 def _without_ghosts(found: dict[str, Amount]) -> dict[str, Amount]:
@@ -175,17 +220,21 @@ def measure(ds: xr.Dataset) -> tuple[Measurement, ...]:
     energy = ds["binding_energy"].to_numpy()
     if energy.size < 8 or not np.isfinite(energy).all() or not float(np.abs(ds["intensity"]).sum()) > 0:
         return (unknown("xps_fraction", "1", METHOD, "an empty spectrum"),)
-    found, assumed = amounts(ds)
+    found, assumed, hidden = _amounts(ds)
     if not found:
-        return (unknown("xps_fraction", "1", METHOD, assumed or "no tabulated core level lies in the measured range"),)
+        reason = NO_SOURCE if assumed == NO_SOURCE else "; ".join(hidden.values()) or NO_LEVEL
+        return (unknown("xps_fraction", "1", METHOD, reason),)
     method = f"{METHOD}; {assumed}" if assumed else METHOD
     if float(np.ptp(energy)) < SURVEY_EV:
         return tuple(_area(element, amount, assumed) for element, amount in found.items())
     seen = {e: a for e, a in found.items() if a.value > DETECTION_SIGMA * a.noise}
     if len(seen) < 2:
         return (unknown("xps_fraction", "1", method, "fewer than two elements stand out of the noise"),)
-    return tuple(Measurement(f"xps_fraction_{element}", value, std, "1", f"{method}; among {', '.join(seen)}; from a survey",
-                             title=f"{element} fraction by XPS") for element, (value, std) in fractions(seen).items())
+    left_out = tuple(unknown(f"xps_fraction_{level.split()[0]}", "1", method, why, f"{level.split()[0]} fraction by XPS")
+                     for level, why in hidden.items())
+    return left_out + tuple(Measurement(f"xps_fraction_{element}", value, std, "1",
+                                        f"{method}; among {', '.join(seen)}; from a survey", title=f"{element} fraction by XPS")
+                            for element, (value, std) in fractions(seen).items())
 
 
 def _area(element: str, amount: Amount, assumed: str) -> Measurement:

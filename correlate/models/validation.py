@@ -155,7 +155,9 @@ def _prepared(table: pd.DataFrame, target: str, group: str,
     rows = table[usable].assign(**{f"{target}_log_std": logs[usable, 1]})
     groups = rows[group].astype(str).to_numpy(dtype=object)
     if len(rows) < LEAST_SAMPLES:
-        raise ModelRefused(f"{len(rows)} samples with a known CE; fewer than {LEAST_SAMPLES} cannot carry a model")
+        homeless = int(np.isfinite(logs[:, 0]).sum()) - len(rows)
+        more = f" ({homeless} more have no electrolyte: say electrolyte or group in the study sheet)" if homeless else ""
+        raise ModelRefused(f"{len(rows)} samples with a known CE{more}; fewer than {LEAST_SAMPLES} cannot carry a model")
     if len(set(groups)) < LEAST_GROUPS:
         raise ModelRefused(f"{len(set(groups))} electrolyte(s); a model must be tried on electrolytes that it has not seen, "
                            f"which needs at least {LEAST_GROUPS}")

@@ -11,7 +11,6 @@ from datasets.formats.arbin_hdf import ARBIN_HDF
 from datasets.formats.arbin_res import ARBIN_RES
 from datasets.formats.arrays import ARRAYS
 from datasets.formats.autolab_dfr import AUTOLAB_DFR
-from datasets.formats.bdf import BDF
 from datasets.formats.biologic import BIOLOGIC
 from datasets.formats.ctf import CTF
 from datasets.formats.cycler_parquet import CYCLER_PARQUET
