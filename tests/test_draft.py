@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from datasets.formats.bdf import BDF
 
 from correlate.draft import draft_study, draft_text, write_draft
 from datasets.errors import StudyError
-from datasets.formats.bdf import BDF
 from datasets.formats.gamry import GAMRY
 from datasets.formats.jcamp import JCAMP
 from datasets.formats.vamas import VAMAS

@@ -338,7 +338,8 @@ def _acquired(state: Parameters) -> str:
         if clock is None:
             return datetime(year, month, date).date().isoformat()
         zone = timezone(timedelta(hours=int(clock[4]))) if clock[4] else None
-        return datetime(year, month, date, *(int(clock[i]) for i in (1, 2, 3)), tzinfo=zone).isoformat()
+        hour, minute, second = (int(clock[i]) for i in (1, 2, 3))
+        return datetime(year, month, date, hour, minute, second, tzinfo=zone).isoformat()
     except ValueError:
         return ""
 
