@@ -21,7 +21,7 @@ import numpy as np
 import tifffile
 
 from datasets.acquisition import read_acquisitions
-from datasets.phantom.writers import mrc
+from datasets.writers import mrc
 
 SIZE = 4096
 """Pixels along each side of the images: 32 MiB of uint16."""

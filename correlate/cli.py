@@ -14,6 +14,7 @@ from rich.markup import escape
 
 from correlate.console import Commands, out, progress, say, size, table
 from correlate.describe import Described, describe_study
+from correlate.draft import draft_study, write_draft
 from correlate.fit import fit_study
 from correlate.ingest import Imported, import_files
 from correlate.numbers import magnitude
@@ -23,6 +24,7 @@ from correlate.summary import file_summary
 from correlate.survey import acquisition_lines, study_lines
 from datasets.errors import StudyError
 from datasets.phantom import make_study
+from datasets.sheet import FILE_NAME
 from datasets.store import Store
 
 LOOK = 1
@@ -48,6 +50,13 @@ def phantom(folder: Annotated[Path, typer.Argument(metavar="DIR", help="where th
 
 
 @app.command()
+def init(folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="folder with instrument files, sorted or not")],
+         jobs: Jobs = None) -> int:
+    """Draft a study.toml by looking at the files below a folder."""
+    return _drafted(folder, jobs)
+
+
+@app.command()
 def read(file: Annotated[Path, typer.Argument(metavar="FILE")],
          as_json: Annotated[bool, typer.Option("--json", help="print the figures as JSON, see docs/read-json.md")] = False,
          technique: Annotated[str | None, typer.Option(help="where the file does not tell")] = None,
@@ -65,8 +74,11 @@ def read(file: Annotated[Path, typer.Argument(metavar="FILE")],
 
 
 @app.command("import")
-def import_(study: StudyFolder, jobs: Jobs = None, again: Again = False) -> int:
-    """Read every file of the sheet that is new or has changed into the store."""
+def import_(study: Annotated[Path, typer.Argument(metavar="STUDY", help="folder with a study.toml, or one to draft it for")],
+            jobs: Jobs = None, again: Again = False) -> int:
+    """Read every file of the sheet that is new or has changed into the store; without a sheet, draft one first."""
+    if study.is_dir() and not (study / FILE_NAME).exists():
+        return _drafted(study, jobs)
     opened = Study(study)
     with progress("importing") as report:
         done = import_files(opened, jobs=jobs, report=report, again=again)
@@ -209,6 +221,18 @@ def told_model(result: dict[str, object]) -> int:
     say(f"log CE of unseen electrolytes: skill {skill['value']:.2f} over their mean (90 %: {skill['low']:.2f} to "
         f"{skill['high']:.2f}), from {result['samples']} samples of {result['groups']} electrolytes; {coverage['nominal']:.0%} "
         f"intervals held {coverage['measured']:.0%}")
+    return 0
+
+
+def _drafted(folder: Path, jobs: int | None) -> int:
+    with progress("looking at files") as report:
+        draft = draft_study(folder, jobs=jobs, report=report)
+    path = write_draft(draft, folder)
+    for item in draft.left_out:
+        say(f"[yellow]left out[/] {escape(item.path)}: {escape(item.why)}")
+    say(f"{escape(str(path))}: {len(draft.sheet.files)} files of {len(draft.sheet.samples)} samples, "
+        f"{len(draft.left_out)} left out, {len(draft.passed)} passed over")
+    say(f"it holds guesses: read it, correct it, then: correlate import {escape(str(folder))}")
     return 0
 
 

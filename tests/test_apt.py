@@ -10,8 +10,8 @@ from correlate.ranging import UNRANGED, range_of, ranged
 from datasets.acquisition import read_acquisitions
 from datasets.errors import DatasetError, FileError
 from datasets.formats import apt_ions, apt_ranges, open_file
-from datasets.phantom.writers import pos
 from datasets.store import Store
+from datasets.writers import pos
 
 RANGES = [
     # file, ranges, elements, lowest and highest bound in Da

@@ -13,8 +13,8 @@ from datasets.errors import StudyError
 from datasets.formats.gamry import GAMRY
 from datasets.formats.jcamp import JCAMP
 from datasets.formats.vamas import VAMAS
-from datasets.phantom.writers import mrc, ripple
 from datasets.sheet import read_sheet
+from datasets.writers import mrc, ripple
 
 IMAGE = np.arange(64 * 64, dtype=np.float32).reshape(64, 64)
 

@@ -9,7 +9,7 @@ from datasets.acquisition import read_acquisitions
 from datasets.errors import UnreadableFile
 from datasets.formats import open_file
 from datasets.formats.ctf import USUAL
-from datasets.phantom.writers import ang
+from datasets.writers import ang
 
 EM = REAL_DATA / "em"
 NICKEL = (3.52, 3.52, 3.52, 90.0, 90.0, 90.0)

@@ -14,7 +14,7 @@ from rsciio import ripple as rs_ripple
 from rsciio import tiff as rs_tiff
 
 from datasets.acquisition import read_acquisitions
-from datasets.phantom.writers import (
+from datasets.writers import (
     ang,
     bdf,
     data_exchange,

@@ -19,10 +19,10 @@ from conftest import REAL_DATA
 from datasets.acquisition import read_acquisitions
 from datasets.errors import FileError, UnknownFormat, UnreadableFile
 from datasets.formats import FORMATS, contiguous, format_of, open_file, rosetta, rosetta_bcf
-from datasets.phantom.writers import mrc as mrc_writer
-from datasets.phantom.writers import ncem_emd, ripple
 from datasets.techniques import TECHNIQUES
 from datasets.units import compatible, factor, is_calibrated, spelled
+from datasets.writers import mrc as mrc_writer
+from datasets.writers import ncem_emd, ripple
 
 EM = REAL_DATA / "em"
 ROWS = [line.split("\t") for line in (EM / "MANIFEST.tsv").read_text().splitlines()[1:]] if EM.is_dir() else []

@@ -15,7 +15,7 @@ import numpy as np
 from datasets.errors import UnreadableFile
 from datasets.formats.ebsd_map import Points, signals_of
 from datasets.formats.signal import Field, Format, Signal
-from datasets.phantom.writers.ang import write
+from datasets.writers.ang import write
 
 FIRST = ("euler_1", "euler_2", "euler_3", "x", "y")
 TSL = ("image_quality", "confidence_index", "phase", "detector_signal", "fit")

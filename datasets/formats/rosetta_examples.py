@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from rsciio import blockfile, hspy, nexus, pantarhei, tvips
 
-from datasets.phantom.writers import fei_tiff, mrc, msa, ncem_emd, ripple
+from datasets.writers import fei_tiff, mrc, msa, ncem_emd, ripple
 
 COUNTS = np.random.default_rng(0).poisson(40.0, (3, 4, 16)).astype(np.uint16)
 AXES = (("y", "nm", 2.0), ("x", "nm", 1.0), ("Energy", "keV", 0.01))

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from datasets.phantom.materials import material
 from datasets.phantom.state import State
-from datasets.phantom.writers.pos import Range
+from datasets.writers.pos import Range
 
 Float = npt.NDArray[np.float64]
 

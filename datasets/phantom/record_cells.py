@@ -8,8 +8,8 @@ from datasets.phantom.cycling import cycling
 from datasets.phantom.impedance import impedance
 from datasets.phantom.recording import FAULTY, Recording
 from datasets.phantom.specimen import Specimen
-from datasets.phantom.writers import dta, mpr, vamas
 from datasets.phantom.xps import xps
+from datasets.writers import dta, mpr, vamas
 
 STUDY_BEGAN = datetime(2026, 3, 2, 8, 0, 0)
 

@@ -13,7 +13,7 @@ from datasets.phantom.materials import ATOMIC_NUMBER
 from datasets.phantom.recording import Calibration, Recording, beam_energy, calibration, frame_entry, noted_dose
 from datasets.phantom.specimen import Specimen, observed
 from datasets.phantom.streams import stream
-from datasets.phantom.writers import fei_tiff, mrc, ncem_emd, ripple
+from datasets.writers import fei_tiff, mrc, ncem_emd, ripple
 
 CRYO_K = 95.0
 BEAM_KEV = 300.0

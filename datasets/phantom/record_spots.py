@@ -17,7 +17,7 @@ from datasets.phantom.recording import Recording, frame_entry
 from datasets.phantom.sims import sims
 from datasets.phantom.specimen import Specimen
 from datasets.phantom.txm import txm
-from datasets.phantom.writers import data_exchange, gwy, jcamp, pos, sxm, tofsims
+from datasets.writers import data_exchange, gwy, jcamp, pos, sxm, tofsims
 
 
 def record_ftir(specimen: Specimen, folder: Path) -> list[Recording]:

@@ -22,7 +22,7 @@ from scipy.special import ndtri
 from datasets.phantom.materials import material
 from datasets.phantom.state import State
 from datasets.phantom.streams import stream
-from datasets.phantom.writers.vamas import Block
+from datasets.writers.vamas import Block
 
 Float = npt.NDArray[np.float64]
 

@@ -12,7 +12,7 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 
-from datasets.phantom.writers import SYNTHETIC
+from datasets.writers import SYNTHETIC
 
 
 def write(path: str | Path, data: npt.NDArray[Any], dims: Sequence[tuple[str, str, npt.NDArray[np.float64]]], *,

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from datasets.phantom.writers import SYNTHETIC
+from datasets.writers import SYNTHETIC
 
 Item = tuple[str, bytes, bytes]
 """Name, one-letter type and serialised value of a component."""

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from datasets.phantom.writers import SYNTHETIC
+from datasets.writers import SYNTHETIC
 
 
 def write(path: str | Path, *, frequency_Hz: npt.NDArray[np.float64], impedance_ohm: npt.NDArray[np.complex128],

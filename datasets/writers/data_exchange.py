@@ -11,7 +11,7 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 
-from datasets.phantom.writers import SYNTHETIC
+from datasets.writers import SYNTHETIC
 
 
 def write(path: str | Path, counts: npt.NDArray[Any], *, white: npt.NDArray[Any], dark: npt.NDArray[Any],

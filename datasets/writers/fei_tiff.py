@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import tifffile
 
-from datasets.phantom.writers import SYNTHETIC
+from datasets.writers import SYNTHETIC
 
 TAG = 34682
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from datasets.phantom.writers import SYNTHETIC
+from datasets.writers import SYNTHETIC
 
 
 def write(path: str | Path, height_nm: npt.NDArray[Any], *, pixel_size_nm: tuple[float, float], acquired: datetime,

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from datasets.phantom.writers import SYNTHETIC
+from datasets.writers import SYNTHETIC
 
 
 def write(path: str | Path, *, wavenumber_per_cm: npt.NDArray[np.float64], absorbance: npt.NDArray[np.float64], title: str = "",

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from datasets.phantom.writers import SYNTHETIC
+from datasets.writers import SYNTHETIC
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from datasets.phantom.writers import SYNTHETIC
+from datasets.writers import SYNTHETIC
 
 
 def write(path: str | Path, *, time_s: npt.NDArray[np.float64], potential_V: npt.NDArray[np.float64],
