@@ -1,41 +1,11 @@
-"""Colours, type and figure templates: one source for the style sheet and for plotly.
+"""Colours and figure templates of the browser: one source for the style sheet and for plotly.
 
-`css()` is kept as assets/0_tokens.css; a test holds the two together. Every text colour has a contrast of at least 4.5:1 on
-page, surface and raised, `line-strong` at least 3:1, in both schemes.
+`css()` is kept as assets/0_tokens.css; a test holds the two together.
 """
 
 from typing import Any
 
-COLOURS: dict[str, tuple[str, str]] = {
-    "page": ("#F4F5F7", "#0E1115"),
-    "surface": ("#FFFFFF", "#161A20"),
-    "raised": ("#F7F8FA", "#1D222A"),
-    "line": ("#E1E5EA", "#2A3039"),
-    "line-strong": ("#7F8997", "#647080"),
-    "ink": ("#15191F", "#E8ECF1"),
-    "ink-2": ("#434C59", "#B4BDC9"),
-    "ink-3": ("#626C7A", "#8E98A6"),
-    "accent": ("#0B6B75", "#4CC9D6"),
-    "accent-soft": ("#E2F2F3", "#102E34"),
-    "stage": ("#15181C", "#0A0C0F"),
-    "cursor": ("#FFD23F", "#FFD23F"),
-    "ok": ("#12604A", "#57D1A8"),
-    "ok-soft": ("#E1F3EC", "#113128"),
-    "warn": ("#955C06", "#F2B64B"),
-    "warn-soft": ("#FDF0DA", "#37280D"),
-    "bad": ("#8A1A0E", "#FF8A7A"),
-    "bad-soft": ("#FCE6E4", "#3C1A17"),
-    "idle-soft": ("#ECEFF2", "#232932"),
-    "t-image": ("#176BCB", "#5C9BF5"),
-    "t-emspec": ("#94290A", "#F0764E"),
-    "t-xray": ("#5B2490", "#B08CC8"),
-    "t-vib": ("#716D06", "#EEE24E"),
-    "t-ion": ("#07574A", "#93F0CB"),
-    "t-probe": ("#AD3587", "#F39BCC"),
-    "t-echem": ("#434C59", "#B4BDC9"),
-}
-"""Name -> (light, dark). Chrome is neutral; the accent means focus, selection or link; `cursor` lies on images only;
-`t-` are the families of techniques."""
+from correlate.palette import COLOURS, FONT, type_variables, variables
 
 ON_IMAGE: dict[str, str] = {
     "image": "#8CBBFF", "emspec": "#FF9A6B", "xray": "#D5B0EC", "vib": "#EEE24E", "ion": "#93F0CB", "probe": "#F39BCC",
@@ -52,21 +22,15 @@ COLORMAPS: dict[str, list[str]] = {
 """Even stops of the maps that a layer may have: grey for intensity, the others for quantities (matplotlib's, CC0)."""
 
 FAMILIES = tuple(ON_IMAGE)
-TYPE_PX = {"micro": 10.5, "xs": 11, "sm": 12, "md": 13, "lg": 15, "xl": 18, "hero": 26}
-FONT = "InterVariable, Inter, system-ui, sans-serif"
 MARKERS = ("circle", "square", "diamond", "triangle-up", "hexagon", "cross", "star", "triangle-down", "pentagon", "x")
 """Electrolytes are told apart by marker and label; colour only repeats it."""
 
 
 def css() -> str:
     """The tokens as CSS variables: light at the root, dark below data-scheme=dark."""
-    def block(scheme: int) -> str:
-        return "\n".join(f"  --{name}: {pair[scheme]};" for name, pair in COLOURS.items())
-
-    sizes = "\n".join(f"  --fs-{name}: {px}px;" for name, px in TYPE_PX.items())
-    return (f"/* Written from dashboards/tokens.py; change the colours there. */\n"
-            f":root {{\n  color-scheme: light;\n{block(0)}\n{sizes}\n}}\n\n"
-            f"[data-scheme=dark] {{\n  color-scheme: dark;\n{block(1)}\n}}\n")
+    return (f"/* Written from correlate/palette.py; change the colours there. */\n"
+            f":root {{\n  color-scheme: light;\n{variables(dark=False)}\n{type_variables()}\n}}\n\n"
+            f"[data-scheme=dark] {{\n  color-scheme: dark;\n{variables(dark=True)}\n}}\n")
 
 
 def palette(*, dark: bool) -> dict[str, str]:

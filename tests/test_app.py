@@ -13,6 +13,7 @@ from PIL import Image
 
 import dashboards
 from correlate.models import validate
+from correlate.palette import COLOURS
 from dashboards.app import create_app, page_at, picked
 from dashboards.decimate import extremes
 from dashboards.ellipse import ellipse_95, holds, outline
@@ -25,7 +26,7 @@ from dashboards.pages.relate import descriptors_of, judged, model_figures, relat
 from dashboards.pages.spectra import area_figure, spectrum_figure
 from dashboards.source import Source, pixel_at
 from dashboards.tiles import TILE, Raster, Tiles, grey, halved
-from dashboards.tokens import COLOURS, css
+from dashboards.tokens import css
 from dashboards.view import is_inside, marks, own_position, point_of, view_at
 
 ASSETS = Path(dashboards.__file__).parent / "assets"

@@ -8,8 +8,9 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from correlate.palette import COLOURS
 from dashboards.tiles import TILE
-from dashboards.tokens import COLORMAPS, COLOURS, ON_IMAGE
+from dashboards.tokens import COLORMAPS, ON_IMAGE
 
 Floats = NDArray[np.float64]
 MARGIN = 0.06
