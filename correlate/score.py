@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from correlate.study import Acquisition, Study
-from correlate.table import REGIONS_METHOD, with_region_fractions
+from correlate.table import REGIONS_METHOD, joined, with_region_fractions
 from datasets.errors import StudyError
 from datasets.techniques import TECHNIQUES
 from registration import Transform
@@ -31,6 +31,7 @@ PAIR_COLUMNS = ("sample", "unit", "moving", "fixed", "verdict", "common", "overl
                 "held")
 VALUE_COLUMNS = ("quantity", "by", "sample", "unit", "name", "value", "std", "truth", "units", "z", "within")
 SUMMARY_COLUMNS = ("quantity", "by", "n", "within", "share", "bias", "rms_z")
+THICKNESS, BY_SAMPLE = "sei_thickness", "samples"
 FRACTIONS = ("edx_fraction_", "eels_fraction_", "xps_fraction_")
 
 
@@ -97,7 +98,7 @@ def score(study: Study) -> Score:
     faults = _read(study.root, "metadata_faults")
     by_unit = {a.unit: a for a in study.acquisitions()}
     pairs = scored_pairs(study.alignments(), by_unit, frames)
-    values = scored_values(study.measurements(), seen)
+    values = with_joined_thickness(scored_values(study.measurements(), seen))
     model = study.model() or {}
     return Score(pairs, values, summarised(values), _against_true_ce(model, samples), tuple(faults),
                  (*_pair_checks(pairs), _share_check("SEI thickness", values), _share_check("Coulombic efficiency", values),
@@ -152,6 +153,19 @@ def scored_values(measurements: pd.DataFrame, seen: Truth) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=list(VALUE_COLUMNS))
 
 
+def with_joined_thickness(values: pd.DataFrame) -> pd.DataFrame:
+    """Add the thickness of each sample as the sample table joins it, beside the truths of its acquisitions joined alike."""
+    own = values[values["name"] == THICKNESS]
+    rows = []
+    for sample, measured in own.groupby("sample", sort=False):
+        value, std, truth = (measured[c].to_numpy(dtype=float) for c in ("value", "std", "truth"))
+        mean, error = joined(value, std)
+        expected = float(np.average(truth, weights=std**-2))
+        z = (mean - expected) / error
+        rows.append(("SEI thickness", BY_SAMPLE, sample, "", THICKNESS, mean, error, expected, "nm", z, abs(z) <= SIGMAS))
+    return pd.concat([values, pd.DataFrame(rows, columns=list(VALUE_COLUMNS))], ignore_index=True) if rows else values
+
+
 def true_value(name: str, truth: Truth, measured: list[str]) -> float | None:
     """What an ideal observer of an acquisition would say of a measurement, None where the truth says nothing of it.
 
@@ -204,12 +218,14 @@ def _pair_checks(pairs: pd.DataFrame) -> tuple[Check, Check]:
 
 def _share_check(quantity: str, values: pd.DataFrame) -> Check:
     own = values[values["quantity"] == quantity]
-    needed = f"at least {LEAST_SHARE:.0%} within {SIGMAS:g} stated standard deviations of the truth"
+    needed = f"at least {100 * LEAST_SHARE:g} % within {SIGMAS:g} stated standard deviations of the truth"
     if own.empty:
         return Check(quantity, needed, "nothing was measured", None)
-    parts = [f"{int(rows['within'].sum())} of {len(rows)} by {by}" for by, rows in own.groupby("by", sort=False)]
-    found = f"{int(own['within'].sum())} of {len(own)}" + (f" ({', '.join(parts)})" if len(parts) > 1 else "")
-    return Check(quantity, needed, found, bool(own["within"].mean() >= LEAST_SHARE))
+    judged = own[own["by"] == BY_SAMPLE] if (own["by"] == BY_SAMPLE).any() else own
+    parts = [f"{int(rows['within'].sum())} of {len(rows)} by {by}"
+             for by, rows in own[own["by"] != BY_SAMPLE].groupby("by", sort=False)]
+    found = f"{int(judged['within'].sum())} of {len(judged)} samples" + (f" ({', '.join(parts)})" if len(parts) > 1 else "")
+    return Check(quantity, needed, found, bool(judged["within"].mean() >= LEAST_SHARE))
 
 
 def _model_check(model: Mapping[str, Any]) -> Check:
@@ -217,7 +233,7 @@ def _model_check(model: Mapping[str, Any]) -> Check:
     if not model or "refused" in model:
         return Check(what, needed, str(model.get("refused", "no model was fitted")), None)
     value, low, high = (float(model["skill"][key]) for key in ("value", "low", "high"))
-    return Check(what, needed, f"skill {value:.2f}, 90 % interval {low:.2f} to {high:.2f}", value > 0)
+    return Check(what, needed, f"skill {value:.2f}, 90 % interval {low:.2f} to {high:.2f}".replace("-", "\u2212"), value > 0)
 
 
 def _pixel_check(acquisitions: Mapping[str, Acquisition], frames: Truth) -> Check:
@@ -249,8 +265,9 @@ def _labels(row: Mapping[Any, Any]) -> tuple[str, str]:
     by = TECHNIQUES[str(row["technique"])].short if row["technique"] in TECHNIQUES else str(row["technique"])
     if name.startswith("xps_fraction_"):
         by += ", regions" if REGIONS_METHOD in str(row["method"]) else ", survey"
-    fixed = {"ce_mean": "Coulombic efficiency", "eels_lithium_ratio": "Lithium per other atoms"}
-    return fixed.get(name, "Atomic fractions" if name.startswith(FRACTIONS) else str(row["title"])), by
+    short = {"sei_thickness": "SEI thickness", "sei_thickness_spread": "SEI thickness, spread",
+             "ce_mean": "Coulombic efficiency", "eels_lithium_ratio": "Lithium per other atoms"}
+    return short.get(name, "Atomic fractions" if name.startswith(FRACTIONS) else str(row["title"])), by
 
 
 def _true_impedance(name: str, truth: Truth) -> float | None:

@@ -89,6 +89,15 @@ def with_region_fractions(measurements: pd.DataFrame) -> pd.DataFrame:
     return pd.concat([measurements[~replaced], pd.DataFrame(added, columns=measurements.columns)], ignore_index=True)
 
 
+def described(measurements: pd.DataFrame, name: str) -> tuple[str, str]:
+    """Title and unit of a descriptor as its first measurement states them; the "log" of a model's feature stays with it."""
+    rows = measurements[measurements["name"] == name]
+    if rows.empty:
+        word, _, base = name.rpartition(" ")
+        return (f"{described(measurements, base)[0]}, {word}" if word else name.replace("_", " ")), "1"
+    return str(rows["title"].iloc[0]), str(rows["units"].iloc[0])
+
+
 def _amounts(rows: pd.DataFrame) -> Mapping[str, Amount]:
     values, stds = rows["value"].to_numpy(dtype=float), rows["std"].to_numpy(dtype=float)
     return {str(name)[len(AREA):]: Amount(float(value), float(std), 0.0)

@@ -13,6 +13,7 @@ from PIL import Image
 
 import dashboards
 from correlate.models import validate
+from correlate.models.verdict import judged
 from correlate.palette import COLOURS
 from dashboards.app import create_app, page_at, picked
 from dashboards.decimate import extremes
@@ -22,7 +23,7 @@ from dashboards.figures.stage import stage_data, view_of
 from dashboards.pages import relate
 from dashboards.pages.layers import fields_of, layers_of
 from dashboards.pages.point import answers
-from dashboards.pages.relate import descriptors_of, judged, model_figures, relation_figure
+from dashboards.pages.relate import descriptors_of, model_figures, relation_figure
 from dashboards.pages.spectra import area_figure, spectrum_figure
 from dashboards.source import Source, pixel_at
 from dashboards.tiles import TILE, Raster, Tiles, grey, halved

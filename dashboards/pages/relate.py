@@ -3,13 +3,14 @@
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from dash import Dash, Input, Output, dcc, html
 from dash.development.base_component import Component
 
 from correlate.descriptors import role_of
 from correlate.descriptors.descriptor import STRUCTURE
+from correlate.models.verdict import judged
 from correlate.numbers import magnitude
+from correlate.table import described
 from dashboards.figures.relate import importances, predictions, scatter
 from dashboards.figures.spectrum import blank
 from dashboards.pages.shell import PLOT, empty, frame, section, verdict
@@ -18,8 +19,6 @@ from dashboards.source import Source
 HEADING = "Structure and coulombic efficiency"
 LEAST_POINTS = 2
 AT_MOST_LEFT_OUT = 8
-CHANCE = 0.1
-"""Share of shuffled targets that may do as well as the truth before the model is no longer said to beat the mean."""
 
 
 def page(source: Source) -> Component:
@@ -96,43 +95,6 @@ def model_figures(source: Source, *, dark: bool) -> tuple[dict[str, Any], dict[s
     groups = list(dict.fromkeys(source.table()["group"].astype(str)))
     titles = {str(entry["name"]): described(source.measurements(), str(entry["name"]))[0] for entry in found["importances"]}
     return predictions(found["predictions"], groups, dark=dark), importances(found["importances"], titles, dark=dark)
-
-
-def described(measurements: pd.DataFrame, name: str) -> tuple[str, str]:
-    """Title and unit of a descriptor as its first measurement states them; the "log" of a model's feature stays with it."""
-    rows = measurements[measurements["name"] == name]
-    if rows.empty:
-        word, _, base = name.rpartition(" ")
-        return (f"{described(measurements, base)[0]}, {word}" if word else name.replace("_", " ")), "1"
-    return str(rows["title"].iloc[0]), str(rows["units"].iloc[0])
-
-
-def judged(found: dict[str, Any]) -> tuple[str, str, str]:
-    """(kind, word, sentence): what the validation allows one to say, and no more."""
-    skill, scrambled = found["skill"], found["scrambled"]
-    value, low, high = (skill[key] for key in ("value", "low", "high"))
-    share = f"{100 * abs(value):.0f}\u00a0%"
-    interval = f"90\u00a0% interval: {_against(low)} to {_against(high)}"
-    chance = scrambled.get("p_value")
-    if value <= 0:
-        return (
-            "bad",
-            "no better than the mean",
-            (
-                f"On electrolytes it had not seen, the model's squared error is {share} larger than that of quoting the mean "
-                f"of the others ({interval}). It does not explain CE."
-            ),
-        )
-    sentence = (
-        f"On electrolytes it had not seen, its squared error is {share} smaller than that of quoting the mean of the others"
-    )
-    if low <= 0 or chance is None or chance > CHANCE:
-        return "warn", "not shown to hold", f"{sentence}, but chance is not ruled out ({interval})."
-    return "ok", "beats the mean", f"{sentence} ({interval}). This is a relation, not a cause."
-
-
-def _against(skill: float) -> str:
-    return f"{100 * abs(skill):.0f}\u00a0% {'smaller' if skill > 0 else 'larger'}"
 
 
 def _descriptor_panel(source: Source, names: list[str]) -> Component:
