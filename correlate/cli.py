@@ -19,6 +19,7 @@ from correlate.fit import fit_study
 from correlate.ingest import Imported, import_files
 from correlate.numbers import magnitude
 from correlate.place import Placed, align_study
+from correlate.report import write_report
 from correlate.study import Study
 from correlate.summary import file_summary
 from correlate.survey import acquisition_lines, study_lines
@@ -111,6 +112,17 @@ def fit(study: StudyFolder, again: Again = False) -> int:
     with progress("fitting"):
         result = fit_study(Study(study), again=again)
     return told_model(result)
+
+
+@app.command()
+def report(study: StudyFolder, out_file: Annotated[Path | None, typer.Option("--out", metavar="FILE",
+                                                                             help="STUDY/report.html unless given")] = None,
+           again: Again = False) -> int:
+    """Write one self-contained page: what was measured, where it lies, what it says; a virtual study against its truth."""
+    with progress("reporting") as tell:
+        path = write_report(Study(study), out_file, tell, again=again)
+    say(f"written: {escape(str(path))}")
+    return 0
 
 
 @app.command()

@@ -3,12 +3,16 @@
 import time
 from pathlib import Path
 
+from rich.markup import escape
+
 from correlate.cli import told_descriptions, told_imports, told_model, told_pairs
 from correlate.console import duration, progress, say
 from correlate.describe import describe_study
 from correlate.fit import fit_study
 from correlate.ingest import import_files
 from correlate.place import align_study
+from correlate.report import write_report
+from correlate.score import score
 from correlate.study import Study
 from datasets.phantom import make_study
 
@@ -31,5 +35,11 @@ def run_demo(folder: Path, *, samples: int = 24, seed: int = 1, jobs: int | None
     with progress("5 of 6  fitting structure to coulombic efficiency"):
         result = fit_study(study)
     told_model(result)
+    with progress("6 of 6  reporting") as report:
+        page = write_report(study, report=report)
+    say(f"report: {escape(str(page.resolve()))}")
+    say("against the truth:")
+    for line in score(study).lines():
+        say(f"  {escape(line)}")
     say(f"all stages done in {duration(time.perf_counter() - started)}; every number is synthetic")
     return study
