@@ -87,7 +87,7 @@ def _acquisitions(study: Study, file: File) -> Iterator[tuple[str, xr.Dataset]]:
 
 def _published(study: Study, ds: xr.Dataset, unit: str, raw: Path, source: Mapping[str, Any]) -> tuple[str, xr.Dataset]:
     ds = ds.assign_attrs(source={**ds.attrs["source"], **source})
-    study.store.publish(unit, ds, kind=ACQUISITION, raw=raw)
+    study.store.publish(unit, ds, kind=ACQUISITION, raw=raw if raw.is_file() else None)  # a folder has no bytes of its own
     return unit, ds
 
 

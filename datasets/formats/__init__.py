@@ -28,11 +28,13 @@ from datasets.formats.omnic import OMNIC
 from datasets.formats.opus import OPUS
 from datasets.formats.palmsens import PALMSENS
 from datasets.formats.phi import PHI
+from datasets.formats.pictures import PICTURES
 from datasets.formats.rosetta import ROSETTA
 from datasets.formats.scienta import SCIENTA_IGOR, SCIENTA_TEXT
 from datasets.formats.signal import Axis, Field, Format, Signal
 from datasets.formats.specs import SPECS_TEXT, SPECS_XML
 from datasets.formats.thermo import THERMO
+from datasets.formats.slices import SLICES
 from datasets.formats.vamas import VAMAS
 from datasets.formats.xps_columns import XPS_COLUMNS
 
@@ -44,6 +46,8 @@ FORMATS: tuple[Format, ...] = (
     CTF,
     H5EBSD,
     NORDIF,
+    PICTURES,
+    SLICES,
     VAMAS,
     BIOLOGIC,
     NEWARE,
@@ -76,7 +80,7 @@ FORMATS: tuple[Format, ...] = (
 
 
 def format_of(path: str | Path) -> Format:
-    """The one format that recognises the content of a file.
+    """The one format that recognises the content of a file, or of a folder that holds one measurement in many files.
 
     Raises
     ------
@@ -84,14 +88,17 @@ def format_of(path: str | Path) -> Format:
         If no format, or more than one, recognises the content.
     """
     path = Path(path)
-    head = _head(path)
+    head = b"" if path.is_dir() else _head(path)
     claims = [fmt for fmt in FORMATS if fmt.recognises(head, path)]
     claims = [fmt for fmt in claims if not fmt.fallback] or claims
     if len(claims) == 1:
         return claims[0]
     if claims:
         raise UnknownFormat(path, f"is claimed by {' and '.join(f.name for f in claims)}", todo="please report this file")
-    known = ", ".join(sorted({s for f in FORMATS for s in f.suffixes}))
+    if path.is_dir():
+        raise UnknownFormat(path, "is a folder and holds no single series of numbered pictures", where=str(path),
+                            todo="read the files in it one by one")
+    known = ", ".join(sorted({s for f in FORMATS for s in f.suffixes if s}))
     what = "is empty" if not head else f"no reader recognises the content ({_shown(head)})"
     raise UnknownFormat(path, what, todo=f"supported files end in {known}")
 
