@@ -18,7 +18,7 @@ from conftest import REAL_DATA
 
 from datasets.acquisition import read_acquisitions
 from datasets.errors import FileError, UnknownFormat, UnreadableFile
-from datasets.formats import FORMATS, contiguous, format_of, open_file, rosetta, rosetta_bcf
+from datasets.formats import FORMATS, contiguous, format_of, open_file, rosetta, rosetta_bcf, rosetta_examples
 from datasets.techniques import TECHNIQUES
 from datasets.units import compatible, factor, is_calibrated, spelled
 from datasets.writers import mrc as mrc_writer
@@ -566,6 +566,29 @@ def test_a_ripple_header_whose_data_are_short_or_lost_says_so(tmp_path):
     raw.unlink()
     with pytest.raises(UnreadableFile, match=r"^a\.rpl: the data file of the same name, ending in \.raw, is not beside it"):
         open_file(path)
+
+
+# --- EDAX and EMPAD by construction
+
+
+def test_a_map_of_edax_is_calibrated_by_the_spectrum_beside_it(tmp_path):
+    path = rosetta_examples.edax_example(tmp_path)
+    ds, = read_acquisitions(path)
+    assert ds.attrs["technique"] == "edx"
+    assert ds.intensity.dims == ("y", "x", "xray_energy")
+    np.testing.assert_array_equal(ds.intensity, rosetta_examples.COUNTS)
+    assert float(ds.xray_energy[1]) == pytest.approx(0.01)
+    assert ds.attrs["conditions"]["beam_energy_keV"] == 20.0
+    spectrum, = read_acquisitions(path.with_suffix(".spc"))
+    np.testing.assert_array_equal(spectrum.intensity, rosetta_examples.COUNTS.sum((0, 1)))
+
+
+def test_footers_of_empad_are_no_part_of_its_patterns(tmp_path):
+    ds, = read_acquisitions(rosetta_examples.empad_example(tmp_path))
+    assert ds.attrs["technique"] == "stem_4d"
+    assert ds.intensity.dims == ("y", "x", "scattering_vector_y", "scattering_vector_x")
+    np.testing.assert_array_equal(ds.intensity.mean(("scattering_vector_y", "scattering_vector_x")), [[0, 1], [2, 3]])
+    assert float(ds.x[1]) == pytest.approx(10.0)
 
 
 # --- Bruker streams by construction

@@ -48,6 +48,7 @@ from datasets.formats import rosetta_sniff as sniff
 from datasets.formats.contiguous import contiguous, lazily
 from datasets.formats.mrc_header import companions, tilt_angles, tilt_lists
 from datasets.formats.rosetta_bcf import read_bcf
+from datasets.formats.rosetta_edax import beside_edax, is_edax, is_empad, raw_of_empad, read_edax, read_empad
 from datasets.formats.rosetta_metadata import conditions_of, kind_of
 from datasets.formats.rosetta_mrc import read_mrc
 from datasets.formats.signal import Axis, Field, Format, Signal, no_companions
@@ -142,7 +143,7 @@ def _ordered(axes: list[Mapping[str, Any]], ndim: int) -> list[Mapping[str, Any]
     if len(axes) != ndim:
         return [{}] * ndim
     if all("index_in_array" in axis for axis in axes):
-        return sorted(axes, key=lambda axis: int(axis["index_in_array"]))
+        return sorted(axes, key=lambda axis: int(axis["index_in_array"]) % ndim)
     return axes
 
 
@@ -443,9 +444,10 @@ def _read_elid(path: Path, lazy: bool) -> list[Rosetta]:
 
 
 def _read_jeol(path: Path, lazy: bool) -> list[Rosetta]:
-    if path.suffix.lower() not in (".img", ".map", ".eds"):
-        raise UnreadableFile(path, "is a JEOL file, but does not end in .img, .map or .eds", todo="give it its old name")
-    return _eager(jeol, path, lazy)
+    """JEOL; the cube of a .pts has 4096 channels at each pixel and is always read sparsely first."""
+    if path.suffix.lower() not in (".img", ".map", ".eds", ".pts"):
+        raise UnreadableFile(path, "is a JEOL file, but does not end in .img, .map, .eds or .pts", todo="give it its old name")
+    return _plain(jeol, path, lazy=True) if path.suffix.lower() == ".pts" else _eager(jeol, path, lazy)
 
 
 def _read_mib(path: Path, lazy: bool) -> list[Rosetta]:
@@ -549,7 +551,9 @@ ROSETTA: tuple[Format, ...] = (
     _format("tia", ".emi .ser", _is_tia, _read_tia, sers_of_emi),
     _format("ripple", ".rpl", sniff.is_ripple, _read_ripple, raw_of_ripple, examples.ripple_example),
     _format("msa", ".msa .emsa", sniff.is_msa, _read_msa, example=examples.msa_example),
-    _format("jeol", ".img .map .eds", sniff.is_jeol, _read_jeol),
+    _format("edax", ".spd .lsd .spc", is_edax, read_edax, beside_edax, examples.edax_example),
+    _format("empad", ".xml", is_empad, read_empad, raw_of_empad, examples.empad_example),
+    _format("jeol", ".img .map .eds .pts", sniff.is_jeol, _read_jeol),
     _format("phenom", ".elid", sniff.is_elid, _read_elid),
     _format("blockfile", ".blo", sniff.is_blockfile, _read_blockfile, example=examples.blockfile_example),
     _format("mib", ".mib", sniff.is_mib, _read_mib, _header_of_mib),

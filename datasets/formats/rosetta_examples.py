@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from rsciio import blockfile, hspy, nexus, pantarhei, tvips
+from rsciio.edax import _api as edax
 
 from datasets.writers import fei_tiff, mrc, msa, ncem_emd, ripple
 
@@ -75,6 +76,34 @@ def prz_example(folder: Path) -> Path:
     """An image of 3 x 4 pixels."""
     path = folder / "example.prz"
     pantarhei.file_writer(str(path), _signal(COUNTS[:, :, 0].astype(np.float32), *AXES[:2], signal_dims=2))
+    return path
+
+
+def edax_example(folder: Path) -> Path:
+    """An EDX map with the spectrum that calibrates it: 10 eV per channel, 20 kV."""
+    path, counts = folder / "example.spd", COUNTS.astype(np.uint16)
+    head = np.zeros(1, edax.get_spd_dtype_list())
+    head["tag"] = np.frombuffer(b"MAPSPECTRA_DATA\0", np.int8)
+    for name, value in (("nSpectra", 12), ("nPoints", 4), ("nLines", 3), ("nChannels", 16), ("countBytes", 2),
+                        ("dataOffset", head.nbytes)):
+        head[name] = value
+    path.write_bytes(head.tobytes() + counts.tobytes())
+    sums = np.zeros(1, edax.get_spc_dtype_list(load_all=True))
+    for name, number in (("fVersion", 0.61), ("numPts", 16), ("dataStart", sums.nbytes), ("evPerChan", 10), ("kV", 20.0)):
+        sums[name] = number
+    path.with_suffix(".spc").write_bytes(sums.tobytes() + counts.sum((0, 1)).astype("<u4").tobytes())
+    return path
+
+
+def empad_example(folder: Path) -> Path:
+    """A scan of 2 x 2 patterns."""
+    path = folder / "example.xml"
+    frames = np.zeros((4, 130, 128), "<f4")
+    frames[:, :128] = np.arange(4.0)[:, None, None]
+    frames.tofile(folder / "scan_x2_y2.raw")
+    path.write_text("<root><raw_file filename='scan_x2_y2.raw'/><pix_x>2</pix_x><pix_y>2</pix_y><iom_measurements>"
+                    "<optics><get_full_scan_field_of_view>(2e-8, 2e-8)</get_full_scan_field_of_view></optics>"
+                    "</iom_measurements></root>")
     return path
 
 

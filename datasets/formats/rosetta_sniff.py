@@ -105,11 +105,13 @@ def is_ripple(head: bytes, path: Path) -> bool:
 
 
 def is_jeol(head: bytes, path: Path) -> bool:
-    """JEOL analysis station image (.img, .map) or spectrum (.eds).
+    """JEOL analysis station image (.img, .map), spectrum (.eds) or cube (.pts).
 
     A spectrum begins with two small numbers only, so there the suffix must agree.
     """
     if head[:4] == b"\x34\0\0\0" and b"JED-2" in head[4:36]:
+        return True
+    if head[:4] == b"\x30\x01\0\0" and path.suffix.lower() == ".pts":
         return True
     return head[:8] == b"\x02\0\0\0\x02\0\0\0" and path.suffix.lower() == ".eds"
 
