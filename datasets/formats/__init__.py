@@ -32,9 +32,9 @@ from datasets.formats.pictures import PICTURES
 from datasets.formats.rosetta import ROSETTA
 from datasets.formats.scienta import SCIENTA_IGOR, SCIENTA_TEXT
 from datasets.formats.signal import Axis, Field, Format, Signal
+from datasets.formats.slices import SLICES
 from datasets.formats.specs import SPECS_TEXT, SPECS_XML
 from datasets.formats.thermo import THERMO
-from datasets.formats.slices import SLICES
 from datasets.formats.vamas import VAMAS
 from datasets.formats.xps_columns import XPS_COLUMNS
 

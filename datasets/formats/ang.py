@@ -15,7 +15,6 @@ import numpy as np
 from datasets.errors import UnreadableFile
 from datasets.formats.ebsd_map import Points, signals_of
 from datasets.formats.signal import Field, Format, Signal
-from datasets.writers.ang import write
 
 FIRST = ("euler_1", "euler_2", "euler_3", "x", "y")
 TSL = ("image_quality", "confidence_index", "phase", "detector_signal", "fit")
@@ -152,12 +151,14 @@ def _float(word: str | None) -> float:
 
 def example(folder: Path) -> Path:
     """A grain boundary in nickel, 4 x 6 points of 1.5 µm, one of them not indexed."""
-    angles = np.tile(np.where(np.arange(6) < 3, 0.1, 0.9), (4, 1))
-    confidence = np.full((4, 6), 0.8)
-    confidence[2, 2] = -1.0
-    return write(folder / "example.ang", np.stack([angles, angles + 0.1, angles + 0.2], axis=-1), step_um=1.5,
-                 confidence=confidence, quality=np.full((4, 6), 40.0), phase_name="Nickel", formula="Ni",
-                 cell=(3.52, 3.52, 3.52, 90.0, 90.0, 90.0))
+    head = ("TEM_PIXperUM 1.000000", "Phase 1", "MaterialName  Nickel", "Formula Ni", "Symmetry 43",
+            "LatticeConstants 3.52 3.52 3.52 90.0 90.0 90.0", "GRID: SqrGrid", "XSTEP: 1.5", "YSTEP: 1.5", "NCOLS_ODD: 6",
+            "NCOLS_EVEN: 6", "NROWS: 4", "")
+    rows = [f"{0.1 if j < 3 else 0.9:.5f} 0.20000 0.30000 {1.5 * j:.5f} {1.5 * i:.5f} 40.0 "
+            f"{-1 if (i, j) == (2, 2) else 0.8:.3f} {0 if (i, j) == (2, 2) else 1} 1 0.500" for i in range(4) for j in range(6)]
+    path = folder / "example.ang"
+    path.write_text("".join(f"# {line}\n" for line in head) + "\n".join(rows) + "\n", encoding="ascii")
+    return path
 
 
 ANG = Format(name="ang", suffixes=frozenset({".ang"}), recognises=recognises, read=read, version="1", example=example)

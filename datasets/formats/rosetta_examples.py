@@ -1,14 +1,14 @@
-"""Small valid files of the formats that RosettaSciIO reads, where it or the virtual specimen can write one."""
+"""Small valid files of the formats that RosettaSciIO reads, where it can write one or the layout is plain."""
 
+import struct
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import tifffile
 from numpy.typing import NDArray
-from rsciio import blockfile, hspy, nexus, pantarhei, tvips
+from rsciio import blockfile, emd, hspy, msa, nexus, pantarhei, ripple, tvips
 from rsciio.edax import _api as edax
-
-from datasets.writers import fei_tiff, mrc, msa, ncem_emd, ripple
 
 COUNTS = np.random.default_rng(0).poisson(40.0, (3, 4, 16)).astype(np.uint16)
 AXES = (("y", "nm", 2.0), ("x", "nm", 1.0), ("Energy", "keV", 0.01))
@@ -18,29 +18,38 @@ SCAN = (("y", "nm", 5.0), ("x", "nm", 5.0), ("dy", "cm", 0.1), ("dx", "cm", 0.1)
 
 def mrc_example(folder: Path) -> Path:
     """An image of 3 x 4 pixels."""
-    return mrc.write(folder / "example.mrc", COUNTS[..., 0], pixel_size_nm=(0.2, 0.2))
+    path = folder / "example.mrc"
+    head = struct.pack("<10i6f3i", 4, 3, 1, 6, 0, 0, 0, 4, 3, 1, 8.0, 6.0, 2.0, 90.0, 90.0, 90.0, 1, 2, 3)
+    path.write_bytes(head.ljust(208, b"\0") + b"MAP \x44\x44\0\0" + bytes(1024 - 216) + COUNTS[..., 0].tobytes())
+    return path
 
 
 def tiff_example(folder: Path) -> Path:
-    """An image of an SEM of FEI."""
-    return fei_tiff.write(folder / "example.tif", COUNTS[..., 0], pixel_size_nm=(5.0, 5.0), beam_energy_keV=5.0,
-                          beam_current_pA=10.0, dwell_time_s=1e-6)
+    """A stack of three images as ImageJ writes it, 0.5 µm per pixel."""
+    path = folder / "example.tif"
+    tifffile.imwrite(path, PATTERNS[0].astype(np.uint16), imagej=True, resolution=(2.0, 2.0), metadata={"unit": "um"})
+    return path
 
 
 def ncem_example(folder: Path) -> Path:
     """An EDX map in Berkeley EMD."""
-    dims = [(name, unit, step * np.arange(size)) for (name, unit, step), size in zip(AXES, COUNTS.shape, strict=True)]
-    return ncem_emd.write(folder / "example.emd", COUNTS, dims)
+    path = folder / "example.emd"
+    emd.file_writer(str(path), _signal(COUNTS, *AXES, signal_dims=1))
+    return path
 
 
 def ripple_example(folder: Path) -> Path:
     """An EDX map with its raw block."""
-    return ripple.write(folder / "example.rpl", COUNTS, pixel_size_nm=(2.0, 1.0), channel_keV=0.01)
+    path = folder / "example.rpl"
+    ripple.file_writer(str(path), _signal(COUNTS, *AXES, signal_dims=1))
+    return path
 
 
 def msa_example(folder: Path) -> Path:
     """One energy-loss spectrum."""
-    return msa.write(folder / "example.msa", COUNTS[0, 0], first_energy=50.0, channel=0.5)
+    path = folder / "example.msa"
+    msa.file_writer(str(path), _signal(COUNTS[0, 0].astype(np.float64), ("Energy loss", "eV", 0.5), signal_dims=1))
+    return path
 
 
 def hspy_example(folder: Path) -> Path:
