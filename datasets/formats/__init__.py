@@ -1,5 +1,6 @@
 """Bytes on disk to `Signal`: one file per family of formats, one line here each."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from datasets.errors import FileError, UnknownFormat, UnreadableFile
@@ -19,6 +20,7 @@ from datasets.formats.cycler_workbook import CYCLER_WORKBOOK
 from datasets.formats.eclab_text import ECLAB_TEXT
 from datasets.formats.gamry import GAMRY
 from datasets.formats.h5ebsd import H5EBSD
+from datasets.formats.hdf5_guard import lost_objects, said
 from datasets.formats.impedance_text import IMPEDANCE_TEXT
 from datasets.formats.ivium import IVIUM
 from datasets.formats.jcamp import JCAMP
@@ -30,6 +32,7 @@ from datasets.formats.palmsens import PALMSENS
 from datasets.formats.phi import PHI
 from datasets.formats.pictures import PICTURES
 from datasets.formats.rosetta import ROSETTA
+from datasets.formats.rosetta_sniff import HDF5_MAGIC
 from datasets.formats.scienta import SCIENTA_IGOR, SCIENTA_TEXT
 from datasets.formats.signal import Axis, Field, Format, Signal
 from datasets.formats.slices import SLICES
@@ -89,7 +92,9 @@ def format_of(path: str | Path) -> Format:
     """
     path = Path(path)
     head = b"" if path.is_dir() else _head(path)
-    claims = [fmt for fmt in FORMATS if fmt.recognises(head, path)]
+    if head.startswith(HDF5_MAGIC):
+        lost_objects(path)  # or the library would not come back
+    claims = [fmt for fmt in FORMATS if _claims(fmt, head, path)]
     claims = [fmt for fmt in claims if not fmt.fallback] or claims
     if len(claims) == 1:
         return claims[0]
@@ -124,7 +129,16 @@ def open_file(path: str | Path) -> tuple[Signal, ...]:
                              todo="the file may be truncated or damaged") from error
     if not signals:
         raise UnreadableFile(path, f"the {fmt.name} reader found no data in it")
-    return signals
+    damage = said(lost_objects(path)) if path.is_file() and _head(path).startswith(HDF5_MAGIC) else ()
+    return tuple(replace(one, warnings=(*one.warnings, *damage)) for one in signals) if damage else signals
+
+
+def _claims(fmt: Format, head: bytes, path: Path) -> bool:
+    """Whether a format recognises a file; one that stumbles over its bytes does not."""
+    try:
+        return fmt.recognises(head, path)
+    except Exception:  # the bytes may be those of anything
+        return False
 
 
 def _head(path: Path) -> bytes:

@@ -19,7 +19,7 @@ one) stay signals of their own.
 import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -164,6 +164,10 @@ def _impedance(record: Record, rows: NDArray[np.intp]) -> list[Signal]:
         else:
             same.append(sweep)
     whole = max((group[0] for group in groups), key=len)
+    if len(groups) > 1:
+        sizes = ", ".join(f"{len(group)} x {len(group[0])}" for group in groups)
+        apart = f"sweeps over different frequencies are kept apart: {sizes} points"
+        record = replace(record, warnings=(*record.warnings, apart))
     return [_sweep_signal(record, group, columns["freq/Hz"][whole]) for group in groups]
 
 

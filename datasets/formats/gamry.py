@@ -51,10 +51,10 @@ def read(path: Path) -> tuple[Signal, ...]:
     """
     text = path.read_bytes().decode("latin-1")
     lines = text.splitlines()
-    settings, tables = _parse(path, lines)
+    warnings: list[str] = []
+    settings, tables = _parse(path, lines, warnings)
     if not tables:
         raise UnreadableFile(path, "holds no table with rows", where=f"{len(lines)} lines")
-    warnings: list[str] = []
     if not text.endswith(("\n", "\r")):
         warnings.append("the last line has no end: its last number may be cut off")
     conditions = _conditions(settings, warnings)
@@ -65,7 +65,7 @@ def read(path: Path) -> tuple[Signal, ...]:
     return tuple(found)
 
 
-def _parse(path: Path, lines: list[str]) -> tuple[dict[str, str], list[_Table]]:
+def _parse(path: Path, lines: list[str], warnings: list[str]) -> tuple[dict[str, str], list[_Table]]:
     settings: dict[str, str] = {}
     tables: list[_Table] = []
     number = 0
@@ -73,7 +73,7 @@ def _parse(path: Path, lines: list[str]) -> tuple[dict[str, str], list[_Table]]:
         items = lines[number].rstrip().split("\t")
         number += 1
         if len(items) >= 2 and items[1] == "TABLE":
-            table, number = _table(path, items[0], lines, number)
+            table, number = _table(path, items[0], lines, number, warnings)
             tables += [table] if table is not None else []
         elif len(items) >= 3 and items[1] == "NOTES":
             count = int(items[2]) if items[2].isdigit() else 0
@@ -83,10 +83,12 @@ def _parse(path: Path, lines: list[str]) -> tuple[dict[str, str], list[_Table]]:
             settings["TAG"] = items[1]
         elif len(items) >= 3 and items[0]:
             settings[items[0]] = items[2]
+        elif items[0].strip() not in ("", MAGIC.decode()) or len(items) > 1:
+            warnings.append(f"line {number} is no setting and no row of a table: it is not read")
     return settings, tables
 
 
-def _table(path: Path, name: str, lines: list[str], number: int) -> tuple[_Table | None, int]:
+def _table(path: Path, name: str, lines: list[str], number: int, warnings: list[str]) -> tuple[_Table | None, int]:
     """The table whose names stand in line `number` (counted from 0), and the line after it."""
     if number + 1 >= len(lines):
         raise UnreadableFile(path, f"ends within the head of table {name}: the file is truncated", where=f"line {len(lines)}")
@@ -111,6 +113,7 @@ def _table(path: Path, name: str, lines: list[str], number: int) -> tuple[_Table
             if column in ("Over", "IERange", "Pt", ""):
                 continue
             values = np.array([_number_or_nan(row[i]) for row in rows])
+            warnings.append(f"column {column!r} of table {name} holds what is no number: it is NaN there")
             if np.isnan(values).any() and column in ("Freq", "Zreal", "Zimag", "T"):
                 bad = first + int(np.argmax(np.isnan(values)))
                 raise UnreadableFile(path, f"{column} of table {name} is {lines[bad].split(chr(9))[i + 1][:30]!r}, no number",

@@ -274,6 +274,8 @@ def _read_tiff_file(path: Path, lazy: bool) -> list[Rosetta]:
     """TIFF with the axes of RosettaSciIO and pages decoded one by one when lazy; its own lazy reading leaves the file open."""
     found = []
     with tifffile.TiffFile(path) as tiff:
+        if not tiff.series or any(series.size == 0 for series in tiff.series):
+            raise UnreadableFile(path, "has an image of no pixels", todo="the file may be damaged")
         for number, series in enumerate(tiff.series):
             for page in filter(None, series.pages):
                 ends = [int(o + n) for o, n in zip(page.dataoffsets, page.databytecounts, strict=False)]
@@ -284,6 +286,9 @@ def _read_tiff_file(path: Path, lazy: bool) -> list[Rosetta]:
             rows = _data_bar(one["original_metadata"], one["axes"])
             one["warnings"] = [rows] if rows else []
             found.append(one)
+        tiff.filehandle.seek(tiff.pages.next_page_offset or 0)
+        if tiff.pages.next_page_offset and any(tiff.filehandle.read(tiff.tiff.offsetsize)):
+            found[0]["warnings"].append(f"the list of images breaks off after {len(tiff.pages)}: the file is damaged")
     if len(found) == 1:
         _set_tilts(path, found[0])
     return found

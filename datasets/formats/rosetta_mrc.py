@@ -59,6 +59,8 @@ def read_mrc(path: Path, lazy: bool) -> list[Rosetta]:
             _set_axis(axis, names[axis["name"]], header)
     original |= {"about": header.about, "labels": header.labels, "is volume": header.is_volume and header.shape[0] > 1}
     one["warnings"] = list(header.remarks)
+    if found > header.promised_bytes:
+        one["warnings"].append(f"{found - header.promised_bytes} bytes follow behind the values that the header promises")
     return [one]
 
 

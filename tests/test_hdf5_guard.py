@@ -1,0 +1,64 @@
+"""A damaged HDF5 file neither makes anyone wait nor loses an object in silence."""
+
+import time
+
+import h5py
+import numpy as np
+import pytest
+
+from datasets.errors import UnreadableFile
+from datasets.formats import hdf5_guard, open_file
+
+
+@pytest.fixture
+def fresh(monkeypatch):
+    helper = hdf5_guard._Helper()
+    monkeypatch.setattr(hdf5_guard, "_helper", helper)
+    hdf5_guard._looked.cache_clear()
+    yield helper
+    helper.stop()
+    hdf5_guard._looked.cache_clear()
+
+
+def write(path):
+    with h5py.File(path, "w", track_order=False) as file:
+        file["first"] = np.arange(12.0).reshape(3, 4)
+        file["group/second"] = np.arange(20.0).reshape(4, 5)
+    return path
+
+
+def test_a_whole_file_loses_nothing(tmp_path, fresh):
+    assert hdf5_guard.lost_objects(write(tmp_path / "a.h5")) == ()
+
+
+def test_an_object_that_cannot_be_opened_is_named_with_the_data(tmp_path, fresh):
+    path = write(tmp_path / "a.h5")
+    with h5py.File(path) as file:
+        at = h5py.h5o.get_info(file["group/second"].id).addr
+    raw = bytearray(path.read_bytes())
+    raw[at:at + 8] = b"\xff" * 8  # the header of the object
+    path.write_bytes(raw)
+    found, = open_file(path)
+    assert found.title == "first"
+    assert found.warnings == ("the file is damaged: /group/second cannot be read",)
+
+
+def test_a_library_that_does_not_come_back_is_left_behind(tmp_path, fresh, monkeypatch):
+    path = write(tmp_path / "a.h5")
+    monkeypatch.setattr(hdf5_guard, "SECONDS", 0.5)
+    monkeypatch.setattr(hdf5_guard, "HELPER", "print('ready', flush=True)\nimport time\ntime.sleep(60)")
+    start = time.monotonic()
+    with pytest.raises(UnreadableFile, match=r"^a\.h5: the HDF5 library does not come to an end"):
+        open_file(path)
+    assert time.monotonic() - start < 30  # and not 60
+    monkeypatch.undo()
+    hdf5_guard._looked.cache_clear()
+    assert len(open_file(path)) == 2  # with a new helper
+
+
+def test_one_helper_serves_many_files(tmp_path, fresh):
+    hdf5_guard.lost_objects(write(tmp_path / "a.h5"))
+    process = fresh.process
+    for name in ("b.h5", "c.h5"):
+        hdf5_guard.lost_objects(write(tmp_path / name))
+    assert fresh.process is process
