@@ -95,7 +95,12 @@ def read_numpy(path: Path) -> tuple[Signal, ...]:
 def _header(path: Path, file: Any, name: str) -> tuple[tuple[int, ...], np.dtype[Any]]:
     version = npy.read_magic(file)
     read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
-    shape, fortran, dtype = read(file)
+    try:
+        shape, fortran, dtype = read(file)
+    except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError, EOFError) as error:
+        # a damaged header may be nested so deeply that the parser of literals gives up
+        raise UnreadableFile(path, f"{name} has a header that cannot be read: {type(error).__name__}",
+                             todo="it may be damaged") from None
     if dtype.kind not in "biuf":
         raise UnreadableFile(path, f"{name} is an array of {dtype}, not of numbers")
     if fortran and len(shape) > 1:

@@ -48,6 +48,7 @@ from datasets.formats import rosetta_sniff as sniff
 from datasets.formats.contiguous import contiguous, lazily
 from datasets.formats.mrc_header import companions, tilt_angles, tilt_lists
 from datasets.formats.rosetta_bcf import read_bcf
+from datasets.formats.rosetta_bounded import bounded
 from datasets.formats.rosetta_edax import beside_edax, is_edax, is_empad, raw_of_empad, read_edax, read_empad
 from datasets.formats.rosetta_metadata import conditions_of, kind_of
 from datasets.formats.rosetta_mrc import read_mrc
@@ -452,7 +453,10 @@ def _read_jeol(path: Path, lazy: bool) -> list[Rosetta]:
     """JEOL; the cube of a .pts has 4096 channels at each pixel and is always read sparsely first."""
     if path.suffix.lower() not in (".img", ".map", ".eds", ".pts"):
         raise UnreadableFile(path, "is a JEOL file, but does not end in .img, .map, .eds or .pts", todo="give it its old name")
-    return _plain(jeol, path, lazy=True) if path.suffix.lower() == ".pts" else _eager(jeol, path, lazy)
+    if path.suffix.lower() == ".pts":
+        return _plain(jeol, path, lazy=True)
+    with bounded(jeol._api):
+        return _eager(jeol, path, lazy)
 
 
 def _read_mib(path: Path, lazy: bool) -> list[Rosetta]:
@@ -481,6 +485,8 @@ def _read_msa(path: Path, lazy: bool) -> list[Rosetta]:
         points, stated = one["data"].size, one["original_metadata"].get("NPOINTS", 0)
         if not points or points < stated:
             raise UnreadableFile(path, f"is truncated: it has {points} points, its header promises {stated:g}")
+        if points > stated > 0:
+            one["warnings"] = [f"it has {points} points, its header promises {stated:g}: all are read"]
     return found
 
 
