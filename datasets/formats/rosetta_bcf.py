@@ -44,6 +44,9 @@ def read_bcf(path: Path, lazy: bool) -> list[dict[str, Any]]:
                              todo="copy it again from the microscope")
     maps: list[dict[str, Any]] = bruker.bcf_hyperspectra(reader, index="all", downsample=1, lazy=lazy)
     images: list[dict[str, Any]] = bruker.bcf_images(reader)
+    blank = int(reader.header.image.plane_count) - len(reader.header.image.images)
+    if blank > 0:
+        (images + maps)[0]["warnings"] = [f"{blank} images hold nothing but zeros and are left out: their detector was off"]
     return images + maps
 
 
