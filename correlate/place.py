@@ -19,6 +19,8 @@ from registration.transform import Model
 
 IMAGES = ("stem_image", "sem_image", "tem_image")
 MAPS = ("eels", "edx")
+DERIVED = ("element_map",)
+"""Maps that the instrument made of its spectra: they lie where the scan lies, and are not aligned on their own."""
 FEWEST_PIXELS = 8
 """Along each side: below that an image has no pose to be found."""
 LARGEST_FIELD_RATIO = 12.0
@@ -63,16 +65,26 @@ def align_study(study: Study, *, jobs: int | None = None, report: Report | None 
 
 
 def pairs_of(study: Study, sample: str, acquisitions: Sequence[Acquisition]) -> list[Pair]:
-    """The pairs a person asked for; else each map and image against the sample's widest image."""
+    """The pairs a person asked for; else each map and image against the sample's widest image.
+
+    What was recorded in one scan with an image is paired with that image and goes where it goes.
+    """
     asked = [p for p in study.sheet.pairs if p.fixed.split("/")[0] == sample]
     if asked:
         return asked
-    fields = [a for a in acquisitions if a.technique in (*IMAGES, *MAPS) and _is_field(a)]
+    fields = [a for a in acquisitions if a.technique in (*IMAGES, *MAPS, *DERIVED) and _is_field(a)]
     reference = reference_of(fields)
     if reference is None:
         return []
-    others = [a for a in fields if a.unit != reference.unit and _comparable(reference, a)]
-    return [Pair(reference.unit, a.unit) for a in others]
+    images = [reference, *(a for a in fields if a.technique in IMAGES)]
+    pairs = []
+    for a in (a for a in fields if a.unit != reference.unit):
+        with_image = next((image for image in images if _is_one_scan(image, a)), a)
+        if with_image.unit != a.unit:
+            pairs.append(Pair(with_image.unit, a.unit))
+        elif a.technique not in DERIVED and _comparable(reference, a):
+            pairs.append(Pair(reference.unit, a.unit))
+    return pairs
 
 
 def reference_of(fields: list[Acquisition]) -> Acquisition | None:
