@@ -13,7 +13,7 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -67,15 +67,17 @@ SAID: dict[str, dict[str, Any]] = {
     "raw/cell 3/EC/test_2.ndax": {"conditions": {"plating_electrode": "positive"}},
     "raw/cell 4/EC/120 cycles.ndax": {"conditions": {"plating_electrode": "positive"}},
 }
-"""What the draft asks for and a person knows. The direction of plating is chosen so that the efficiency is the ratio that the
-other program gives (discharge over charge): these cells plate no metal that anybody told us of."""
+"""What the draft asks for and a person adds. The direction of plating is chosen so that the efficiency is the ratio that the
+other program gives (discharge over charge): nobody told us of any metal that these cells plate."""
 STAGES = ("draft", "import", "align", "describe", "fit")
 T = TypeVar("T")
 
 
-def make_folder(data: Path, folder: Path) -> Path:
+def make_folder(data: Path, folder: Path, *, leave_out: Collection[str] = ()) -> Path:
     """Copy the real files as people leave them, with the usual rubbish beside; returns the folder."""
     for place, origin in FILES.items():
+        if place in leave_out:
+            continue
         target = folder / place
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(data / origin, target)

@@ -25,8 +25,7 @@ FEWEST_PIXELS = 8
 """Along each side: below that an image has no pose to be found."""
 LARGEST_FIELD_RATIO = 12.0
 """Default pairs are left out beyond this ratio of field widths: a lattice image has no landmark in a survey image."""
-ONE_PLACE = ("stage_x_nm", "stage_y_nm", "tilt_deg", "magnification")
-"""Conditions in which two signals of one scan cannot differ."""
+STAGE = ("stage_x_nm", "stage_y_nm")
 RADIUS_95 = float(np.sqrt(-2 * np.log(0.05)))
 """95 % of a bivariate normal lie within this many standard deviations."""
 
@@ -76,12 +75,12 @@ def pairs_of(study: Study, sample: str, acquisitions: Sequence[Acquisition]) -> 
     reference = reference_of(fields)
     if reference is None:
         return []
-    images = [reference, *(a for a in fields if a.technique in IMAGES)]
+    hosts = [reference, *(a for a in fields if a.technique in IMAGES), *(a for a in fields if a.technique in MAPS)]
     pairs = []
     for a in (a for a in fields if a.unit != reference.unit):
-        with_image = next((image for image in images if _is_one_scan(image, a)), a)
-        if with_image.unit != a.unit:
-            pairs.append(Pair(with_image.unit, a.unit))
+        host = next((h for h in hosts if _is_one_scan(h, a)), a)
+        if host.unit != a.unit:
+            pairs.append(Pair(host.unit, a.unit))
         elif a.technique not in DERIVED and _comparable(reference, a):
             pairs.append(Pair(reference.unit, a.unit))
     return pairs
@@ -183,9 +182,13 @@ def _comparable(a: Acquisition, b: Acquisition) -> bool:
 
 
 def _is_one_scan(a: Acquisition, b: Acquisition) -> bool:
-    """One file, one grid, and nothing that says otherwise: some files hold the images of several places."""
+    """One file, one grid, and a stage that stood still: some files hold the images of several places.
+
+    The stage is read again for each signal and jitters by nanometres; another place is at least half a field away.
+    """
     return bool(a.path) and a.path == b.path and all(a.coords[d] == b.coords[d] for d in ("y", "x")) and all(
-        a.conditions.get(name, there) == there for name in ONE_PLACE if (there := b.conditions.get(name)) is not None)
+        abs(float(a.conditions[name]) - float(b.conditions[name])) <= 0.5 * max(a.extent_nm)
+        for name in STAGE if name in a.conditions and name in b.conditions)
 
 
 def _recipe(pair: Pair) -> dict[str, str]:
