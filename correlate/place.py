@@ -19,12 +19,13 @@ from registration.transform import Model
 
 IMAGES = ("stem_image", "sem_image", "tem_image")
 MAPS = ("eels", "edx")
+DERIVED = ("element_map",)
+"""Maps that the instrument made of its spectra: they lie where the scan lies, and are not aligned on their own."""
 FEWEST_PIXELS = 8
 """Along each side: below that an image has no pose to be found."""
 LARGEST_FIELD_RATIO = 12.0
 """Default pairs are left out beyond this ratio of field widths: a lattice image has no landmark in a survey image."""
-ONE_PLACE = ("stage_x_nm", "stage_y_nm", "tilt_deg", "magnification")
-"""Conditions in which two signals of one scan cannot differ."""
+STAGE = ("stage_x_nm", "stage_y_nm")
 RADIUS_95 = float(np.sqrt(-2 * np.log(0.05)))
 """95 % of a bivariate normal lie within this many standard deviations."""
 
@@ -63,16 +64,26 @@ def align_study(study: Study, *, jobs: int | None = None, report: Report | None 
 
 
 def pairs_of(study: Study, sample: str, acquisitions: Sequence[Acquisition]) -> list[Pair]:
-    """The pairs a person asked for; else each map and image against the sample's widest image."""
+    """The pairs a person asked for; else each map and image against the sample's widest image.
+
+    What was recorded in one scan with an image is paired with that image and goes where it goes.
+    """
     asked = [p for p in study.sheet.pairs if p.fixed.split("/")[0] == sample]
     if asked:
         return asked
-    fields = [a for a in acquisitions if a.technique in (*IMAGES, *MAPS) and _is_field(a)]
+    fields = [a for a in acquisitions if a.technique in (*IMAGES, *MAPS, *DERIVED) and _is_field(a)]
     reference = reference_of(fields)
     if reference is None:
         return []
-    others = [a for a in fields if a.unit != reference.unit and _comparable(reference, a)]
-    return [Pair(reference.unit, a.unit) for a in others]
+    hosts = [reference, *(a for a in fields if a.technique in IMAGES), *(a for a in fields if a.technique in MAPS)]
+    pairs = []
+    for a in (a for a in fields if a.unit != reference.unit):
+        host = next((h for h in hosts if _is_one_scan(h, a)), a)
+        if host.unit != a.unit:
+            pairs.append(Pair(host.unit, a.unit))
+        elif a.technique not in DERIVED and _comparable(reference, a):
+            pairs.append(Pair(reference.unit, a.unit))
+    return pairs
 
 
 def reference_of(fields: list[Acquisition]) -> Acquisition | None:
@@ -171,9 +182,13 @@ def _comparable(a: Acquisition, b: Acquisition) -> bool:
 
 
 def _is_one_scan(a: Acquisition, b: Acquisition) -> bool:
-    """One file, one grid, and nothing that says otherwise: some files hold the images of several places."""
+    """One file, one grid, and a stage that stood still: some files hold the images of several places.
+
+    The stage is read again for each signal and jitters by nanometres; another place is at least half a field away.
+    """
     return bool(a.path) and a.path == b.path and all(a.coords[d] == b.coords[d] for d in ("y", "x")) and all(
-        a.conditions.get(name, there) == there for name in ONE_PLACE if (there := b.conditions.get(name)) is not None)
+        abs(float(a.conditions[name]) - float(b.conditions[name])) <= 0.5 * max(a.extent_nm)
+        for name in STAGE if name in a.conditions and name in b.conditions)
 
 
 def _recipe(pair: Pair) -> dict[str, str]:

@@ -1,6 +1,7 @@
 """What the pages read of a study: cached by version, and no larger than a screen needs."""
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar, cast
 
@@ -223,19 +224,20 @@ class Source:
         reference = reference_frame(fields, graph)
         rows = self.alignments()
         rows = rows[rows["sample"] == sample]
-        tried = {str(row["moving"]): row for row in rows.to_dict("records")}
+        tried: dict[str, Mapping[Any, Any]] = {str(row["moving"]): row for row in rows.to_dict("records")}
         places = {}
         for a in fields:
-            row = tried.get(a.unit)
             if a.unit == reference:
                 places[a.unit] = Place("reference", Transform.identity(a.unit, a.unit), 0.0)
                 continue
-            error, reasons = (_number(row["error_nm"]), tuple(row["reasons"])) if row else (float("nan"), ())
+            steps = chain(a.unit, tried, reference)
+            error = math.hypot(*(_number(step["error_nm"]) for step in steps)) if steps else float("nan")
+            reasons = tuple(reason for step in steps for reason in step["reasons"])
             try:
                 places[a.unit] = Place("placed", graph.path(a.unit, cast(str, reference)), error, reasons)
             except FrameError:
-                status = str(row["status"]) if row and row["status"] in ("proposed", "rejected") else "none"
-                places[a.unit] = Place(status, None, error, reasons)
+                waiting = [str(step["status"]) for step in steps if step["status"] in ("proposed", "rejected")]
+                places[a.unit] = Place(waiting[-1] if waiting else "none", None, error, reasons)
         return reference, places
 
     def _pictures_of(self, a: Acquisition) -> list[Picture]:
@@ -287,6 +289,15 @@ def reference_frame(fields: list[Acquisition], graph: FrameGraph) -> str | None:
 
     best = max(fields, key=rank, default=None)
     return best.unit if best else None
+
+
+def chain(unit: str, tried: Mapping[str, Mapping[Any, Any]], reference: str | None) -> list[Mapping[Any, Any]]:
+    """The registrations by which an acquisition goes to the reference, its own first: a map goes with the image of its scan."""
+    steps: list[Mapping[Any, Any]] = []
+    while unit != reference and unit in tried and tried[unit] not in steps:
+        steps.append(tried[unit])
+        unit = str(tried[unit]["fixed"])
+    return steps
 
 
 def pixel_at(image: xr.DataArray, point: Floats) -> tuple[int, int] | None:

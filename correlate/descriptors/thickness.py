@@ -46,7 +46,7 @@ EDGE_PIXELS, EDGE_NM = 0.6, 0.3
 CALIBRATION_STD = 0.01
 """Relative error of a microscope's length scale where nothing better is known."""
 LEAST_STRETCHES = 4
-OPAQUE = 0.05
+OPAQUE = 0.10
 """Bright field: where less of the beam comes through, what an object is made of does not show, only its outline."""
 SHELL_ELEMENTS = ("O", "F", "C", "N", "S", "P")
 DETECTION_SIGMA = 5.0

@@ -190,7 +190,8 @@ def _amounts(ds: xr.Dataset) -> tuple[dict[str, Amount], str, dict[str, str]]:
     source = ds.attrs.get("conditions", {}).get("photon_energy_eV")
     if not isinstance(source, int | float):
         return {}, NO_SOURCE, {}
-    hidden = covered(energy, counts, noise, shift)
+    names = {level.name for level in levels}
+    hidden = {name: why for name, why in covered(energy, counts, noise, shift).items() if name in names}
     found: dict[str, Amount] = {}
     for level in (v for v in levels if v.name not in hidden):
         area, std = area_of(energy, counts, noise, level, shift)
