@@ -193,7 +193,8 @@ def true_value(name: str, truth: Truth, measured: list[str]) -> float | None:
 def summarised(values: pd.DataFrame) -> pd.DataFrame:
     """How often each quantity by each technique holds its own error, columns SUMMARY_COLUMNS."""
     rows = []
-    for (quantity, by), own in values.groupby(["quantity", "by"], sort=False):
+    order = {quantity: i for i, quantity in enumerate(dict.fromkeys(values["quantity"]))}
+    for (quantity, by), own in sorted(values.groupby(["quantity", "by"], sort=False), key=lambda item: order[item[0][0]]):
         truth, z = own["truth"].to_numpy(dtype=float), own["z"].to_numpy(dtype=float)
         some = truth > 0
         bias = float(np.median(own["value"].to_numpy(dtype=float)[some] / truth[some] - 1)) if some.any() else np.nan

@@ -9,6 +9,7 @@ import xarray as xr
 from app_study import make_app_study
 from PIL import Image
 
+from correlate.describe import describe_study
 from correlate.report import write_report
 from correlate.report.charts import loss_ticks, ticks
 from correlate.report.overlay import overlay, thumbnail
@@ -151,6 +152,25 @@ def test_an_empty_study_says_what_to_do_next(tmp_path):
     assert "correlate init" in page
     assert "synthetic" not in page.split("</style>")[1]
     assert Page(page).open == []
+
+
+def test_a_study_of_which_nothing_could_be_measured_has_a_page(tmp_path):
+    """Every descriptor refuses: an image without a deposit, without a scale."""
+    write_sheet(Sheet("Nothing known", {"A": Sample("A")}, ()), tmp_path / FILE_NAME)
+    attrs = {"technique": "tem_image", "sample": "A", "title": "", "conditions": {}, "warnings": [], "incomplete": [],
+             "uncalibrated": ["y", "x"], "history": [], "synthetic": False}
+    bare = image(np.random.default_rng(3).random((32, 32)), 1.0).rename("intensity")
+    bare.attrs["units"] = "arbitrary"
+    for d in ("y", "x"):
+        bare[d].attrs["units"] = "pixel"
+    study = Study(tmp_path)
+    study.store.publish("A/tem-0", bare.to_dataset().assign_attrs(attrs), kind="acquisition")
+    describe_study(study, jobs=1)
+    assert not study.measurements()["value"].notna().any()
+    page = write_report(study).read_text(encoding="utf-8")
+    descriptors = page.split('id="descriptors"')[1].split("</section>")[0]
+    assert "Not known, and why" in descriptors
+    assert "A/tem-0" in descriptors
 
 
 def test_a_file_that_cannot_be_read_is_named_with_its_fault(tmp_path):

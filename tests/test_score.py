@@ -107,6 +107,14 @@ def test_a_truth_that_was_moved_makes_the_score_fail(virtual_study, tmp_path):
     assert {"Registrations that are called good", "SEI thickness", "Coulombic efficiency"} <= failed
 
 
+def test_a_virtual_study_of_which_nothing_was_imported_is_not_judged(virtual_study, tmp_path):
+    shutil.copytree(virtual_study.root / "truth", tmp_path / "truth")
+    shutil.copy(virtual_study.root / "study.toml", tmp_path)
+    found = score(Study(tmp_path))
+    assert found.passed
+    assert [check.passed for check in found.checks] == [None] * len(found.checks)
+
+
 def test_a_study_without_truth_is_not_scored(tmp_path):
     (tmp_path / "study.toml").write_text('[study]\ntitle = "Real"\n', encoding="utf-8")
     study = Study(tmp_path)

@@ -138,7 +138,7 @@ def _units(own: pd.DataFrame, name: str) -> str:
 
 def _methods(own: pd.DataFrame) -> tuple[Finding, ...]:
     """What is common to all descriptions of a method, with the number of values; details of single values come after ';'."""
-    heads = own["method"].astype(str).str.partition(";")[0]
+    heads = own["method"].map(lambda method: str(method).partition(";")[0])
     return tuple(Finding(str(head), f"{count} values") for head, count in heads.value_counts().items())
 
 

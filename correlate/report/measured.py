@@ -13,6 +13,7 @@ from datasets.errors import DatasetError
 from datasets.sheet import File, Sample
 from datasets.technique import Technique
 from datasets.techniques import TECHNIQUES
+from datasets.terms import CONDITION_MEANING
 
 NAMED = 12
 """Names that a list gives before it says how many more there are."""
@@ -137,7 +138,7 @@ def _cell(own: Sequence[Acquisition]) -> Cell:
 
 
 def _faults(study: Study, acquisitions: Sequence[Acquisition]) -> tuple[Finding, ...]:
-    held = {str(a.summary["source"]["path"]) for a in acquisitions if "path" in a.summary.get("source", {})}
+    held = {a.path for a in acquisitions}
     return tuple(Finding(why_absent(study, f), f.path) for f in study.sheet.files if f.path not in held)
 
 
@@ -157,5 +158,5 @@ def _warnings(study: Study, acquisitions: Sequence[Acquisition]) -> tuple[Findin
 
 def _incomplete(acquisitions: Sequence[Acquisition]) -> tuple[Finding, ...]:
     return gathered([(f"{TECHNIQUES[a.technique].short if a.technique in TECHNIQUES else a.technique}: "
-                      f"{name.replace('_', ' ')} is not known", a.unit)
+                      f"{CONDITION_MEANING.get(name, name)} is not known ({name})", a.unit)
                      for a in acquisitions for name in a.summary.get("incomplete", ())])
