@@ -11,6 +11,8 @@ from datasets.formats.arbin_hdf import ARBIN_HDF
 from datasets.formats.arbin_res import ARBIN_RES
 from datasets.formats.arrays import ARRAYS
 from datasets.formats.autolab_dfr import AUTOLAB_DFR
+from datasets.formats.agilent import AGILENT
+from datasets.formats.bdf import BDF
 from datasets.formats.biologic import BIOLOGIC
 from datasets.formats.ctf import CTF
 from datasets.formats.cycler_parquet import CYCLER_PARQUET
@@ -33,6 +35,7 @@ from datasets.formats.scienta import SCIENTA_IGOR, SCIENTA_TEXT
 from datasets.formats.signal import Axis, Field, Format, Signal
 from datasets.formats.specs import SPECS_TEXT, SPECS_XML
 from datasets.formats.thermo import THERMO
+from datasets.formats.tofsims import TOFSIMS
 from datasets.formats.vamas import VAMAS
 from datasets.formats.xps_columns import XPS_COLUMNS
 
@@ -60,6 +63,8 @@ FORMATS: tuple[Format, ...] = (
     PALMSENS,
     JCAMP,
     *ARRAYS,
+    AGILENT,
+    TOFSIMS,
     OPUS,
     OMNIC,
     THERMO,

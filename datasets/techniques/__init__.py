@@ -21,6 +21,7 @@ from datasets.techniques.stem_image import STEM_IMAGE
 from datasets.techniques.tem_image import TEM_IMAGE
 from datasets.techniques.tilt_series import TILT_SERIES
 from datasets.techniques.tomogram import TOMOGRAM
+from datasets.techniques.tof_sims import TOF_SIMS
 from datasets.techniques.unknown import UNKNOWN
 from datasets.techniques.xps import XPS
 
@@ -48,5 +49,6 @@ TECHNIQUES: dict[str, Technique] = {t.name: t for t in (
     APT,
     APT_RANGES,
     APT_HITS,
+    TOF_SIMS,
     UNKNOWN,
 )}
