@@ -29,10 +29,13 @@ from datasets.formats.nordif import NORDIF
 from datasets.formats.omnic import OMNIC
 from datasets.formats.opus import OPUS
 from datasets.formats.palmsens import PALMSENS
+from datasets.formats.perkinelmer import PERKINELMER
 from datasets.formats.phi import PHI
+from datasets.formats.ptir import PTIR
 from datasets.formats.rosetta import ROSETTA
 from datasets.formats.scienta import SCIENTA_IGOR, SCIENTA_TEXT
 from datasets.formats.signal import Axis, Field, Format, Signal
+from datasets.formats.spc import SPC
 from datasets.formats.specs import SPECS_TEXT, SPECS_XML
 from datasets.formats.thermo import THERMO
 from datasets.formats.tofsims import TOFSIMS
@@ -63,6 +66,9 @@ FORMATS: tuple[Format, ...] = (
     PALMSENS,
     JCAMP,
     *ARRAYS,
+    PERKINELMER,
+    PTIR,
+    SPC,
     AGILENT,
     TOFSIMS,
     OPUS,

@@ -14,6 +14,8 @@ from datasets.techniques.element_map import ELEMENT_MAP
 from datasets.techniques.fib_sem import FIB_SEM
 from datasets.techniques.ftir import FTIR
 from datasets.techniques.interferogram import INTERFEROGRAM
+from datasets.techniques.optir import OPTIR
+from datasets.techniques.raman import RAMAN
 from datasets.techniques.saed import SAED
 from datasets.techniques.sem_image import SEM_IMAGE
 from datasets.techniques.stem_4d import STEM_4D
@@ -49,6 +51,8 @@ TECHNIQUES: dict[str, Technique] = {t.name: t for t in (
     APT,
     APT_RANGES,
     APT_HITS,
+    OPTIR,
+    RAMAN,
     TOF_SIMS,
     UNKNOWN,
 )}
