@@ -265,8 +265,9 @@ def recognises(head: bytes, path: Path) -> bool:
     order = ">" if head[1] == BIG else "<"
     points, first, last, spectra = struct.unpack_from(f"{order}I2dI", head, 4)
     plain = bool(np.isfinite([first, last]).all() and max(abs(first), abs(last)) < 1e12)
-    return bool(plain and spectra < 1e7 and (points > 0 or head[0] & OWN_X) and head[28] in {*range(31), 255} and head[30] in {*range(31), 255} and (
-        head[2] <= 14))
+    known = {*range(31), 255}
+    return bool(plain and spectra < 1e7 and (points > 0 or head[0] & OWN_X) and head[28] in known and head[30] in known
+                and head[2] <= 14)
 
 
 def example(folder: Path) -> Path:
