@@ -6,7 +6,7 @@ import pytest
 from datasets.acquisition import read_acquisitions
 from datasets.errors import FileError
 from datasets.formats import tofsims
-from datasets.phantom.writers import tofsims as writer
+from datasets.writers import tofsims as writer
 
 
 def test_a_real_profile_keeps_all_ions_levels_and_doses(real_data):

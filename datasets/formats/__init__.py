@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from datasets.errors import FileError, UnknownFormat, UnreadableFile
+from datasets.formats.agilent import AGILENT
 from datasets.formats.ang import ANG
 from datasets.formats.apt_hits import APT_HITS
 from datasets.formats.apt_ions import APT_IONS
@@ -11,8 +12,6 @@ from datasets.formats.arbin_hdf import ARBIN_HDF
 from datasets.formats.arbin_res import ARBIN_RES
 from datasets.formats.arrays import ARRAYS
 from datasets.formats.autolab_dfr import AUTOLAB_DFR
-from datasets.formats.agilent import AGILENT
-from datasets.formats.bdf import BDF
 from datasets.formats.biologic import BIOLOGIC
 from datasets.formats.ctf import CTF
 from datasets.formats.cycler_parquet import CYCLER_PARQUET

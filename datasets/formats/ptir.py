@@ -132,7 +132,7 @@ def _signal(path: Path, stack: Sequence[_Measured], warnings: tuple[str, ...]) -
     axis = Axis("raman shift" if first.raman else "wavenumber", first.wavenumber, "1/cm")
     part = first.signal.rsplit("/", 1)[-1].upper()
     title = f"{first.label}{' background' if first.background else ''}"
-    name = "phase" if part in ("THETA", "P") else "intensity" if first.raman else "ptir_amplitude"
+    name = "phase_spectrum" if part in ("THETA", "P") else "intensity" if first.raman else "ptir_amplitude"
     unit = first.unit or "arbitrary"
     said = list(warnings)
     if not np.isfinite(values).all():

@@ -22,8 +22,8 @@ from datasets.techniques.stem_4d import STEM_4D
 from datasets.techniques.stem_image import STEM_IMAGE
 from datasets.techniques.tem_image import TEM_IMAGE
 from datasets.techniques.tilt_series import TILT_SERIES
-from datasets.techniques.tomogram import TOMOGRAM
 from datasets.techniques.tof_sims import TOF_SIMS
+from datasets.techniques.tomogram import TOMOGRAM
 from datasets.techniques.unknown import UNKNOWN
 from datasets.techniques.xps import XPS
 

@@ -35,6 +35,6 @@ OPTIR = Technique(
     name="optir", title="Optical photothermal infrared spectroscopy", short="O-PTIR", family="vib",
     dims=("wavenumber",),
     quantities={"ptir_amplitude": ("mV", ARBITRARY)},
-    optional={"phase": ("rad", "deg")}, instead=("phase",),
-    conditions=(), rename={"phase": "phase"}, recognises=recognises, example=example,
+    optional={"phase_spectrum": ("rad", "deg")}, instead=("phase_spectrum",),
+    conditions=(), rename={"phase_spectrum": "phase_spectrum"}, recognises=recognises, example=example,
 )
