@@ -19,10 +19,12 @@ from datasets.formats.cycler_text import CYCLER_TEXT
 from datasets.formats.cycler_workbook import CYCLER_WORKBOOK
 from datasets.formats.eclab_text import ECLAB_TEXT
 from datasets.formats.gamry import GAMRY
+from datasets.formats.gsf import GSF
 from datasets.formats.h5ebsd import H5EBSD
 from datasets.formats.impedance_text import IMPEDANCE_TEXT
 from datasets.formats.ivium import IVIUM
 from datasets.formats.jcamp import JCAMP
+from datasets.formats.neaspec import NEASPEC
 from datasets.formats.neware import NEWARE
 from datasets.formats.nordif import NORDIF
 from datasets.formats.omnic import OMNIC
@@ -64,6 +66,8 @@ FORMATS: tuple[Format, ...] = (
     IVIUM,
     PALMSENS,
     JCAMP,
+    GSF,
+    NEASPEC,
     *ARRAYS,
     PERKINELMER,
     PTIR,

@@ -14,6 +14,7 @@ from datasets.techniques.element_map import ELEMENT_MAP
 from datasets.techniques.fib_sem import FIB_SEM
 from datasets.techniques.ftir import FTIR
 from datasets.techniques.interferogram import INTERFEROGRAM
+from datasets.techniques.nano_ftir import NANO_FTIR
 from datasets.techniques.optir import OPTIR
 from datasets.techniques.raman import RAMAN
 from datasets.techniques.saed import SAED
@@ -52,6 +53,7 @@ TECHNIQUES: dict[str, Technique] = {t.name: t for t in (
     APT_RANGES,
     APT_HITS,
     OPTIR,
+    NANO_FTIR,
     RAMAN,
     TOF_SIMS,
     UNKNOWN,
