@@ -107,18 +107,19 @@ def _wavenumber(path: Path, group: h5py.Group, about: dict[str, Any], points: in
     first, last = (about.get(f"RangeWavenumber{end}") for end in ("Start", "End"))
     if about.get("RangeWavenumberPoints") == points and isinstance(first, float) and isinstance(last, float):
         return np.linspace(first, last, points)
-    values = np.asarray(group["Spectroscopic_Values"][()] if "Spectroscopic_Values" in group else [], dtype=np.float64).ravel()
-    if values.size != points or not np.isfinite(values).all():
-        raise UnreadableFile(path, f"has no wavenumbers for {points} points", where=str(group.name))
-    return values
+    stored = group.get("Spectroscopic_Values")
+    if stored is not None and stored.size == points:  # never read more than is wanted
+        values = np.asarray(stored[()], dtype=np.float64).ravel()
+        if np.isfinite(values).all():
+            return values
+    raise UnreadableFile(path, f"has no wavenumbers for {points} points", where=str(group.name))
 
 
 def _places(group: h5py.Group, about: dict[str, Any], count: int) -> Floats:
     """(place, 2): x and y in um; NaN where not known."""
-    if "Position_Values" in group and count > 1:
-        values = np.asarray(group["Position_Values"][()], dtype=np.float64)
-        if values.shape == (count, 2):
-            return values
+    stored = group.get("Position_Values")
+    if stored is not None and count > 1 and stored.shape == (count, 2):
+        return np.asarray(stored[()], dtype=np.float64)
     where = [about.get(f"Location{axis}") for axis in "XY"]
     return np.tile([float(w) if isinstance(w, float | int) else np.nan for w in where], (count, 1))
 
