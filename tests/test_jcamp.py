@@ -6,6 +6,7 @@ import pytest
 from datasets.acquisition import read_acquisitions
 from datasets.errors import FileError
 from datasets.formats import jcamp, open_file
+from datasets.writers import jcamp as writer
 
 
 def test_a_real_infrared_spectrum_has_the_axis_and_maximum_that_other_programs_find(real_data):
@@ -92,3 +93,57 @@ def test_a_spectrum_of_no_known_technique_keeps_its_axis(real_data):
     (ds,) = read_acquisitions(real_data / "spectra" / "ftir_jcamp_BRUKDIF.dx")
     assert ds.attrs["technique"] == "unknown"
     assert ds["frequency"].attrs["units"] == "Hz"
+
+
+NTUPLES = ["##TITLE=pair", "##JCAMP-DX=5.01", "##DATA TYPE=INFRARED SPECTRUM", "##DATA CLASS=NTUPLES", "##NTUPLES=SPECTRA",
+           "##VAR_NAME=WAVENUMBER, SAMPLE, REFERENCE, PAGE", "##SYMBOL=X, R, I, N", "##VAR_FORM=AFFN, ASDF, ASDF, AFFN",
+           "##VAR_DIM=4, 4, 4, 2", "##UNITS=1/CM, ABSORBANCE, ABSORBANCE, ", "##FIRST=400, 1, 5, 1", "##LAST=406, 4, 8, 2",
+           "##FACTOR=1, 0.5, 0.25, 1", "##PAGE=N=1", "##DATA TABLE=(X++(R..R)), XYDATA", "400A0A2A4A6", "##PAGE=N=2",
+           "##DATA TABLE=(X++(I..I)), XYDATA", "400 4 8 12 16", "##END NTUPLES=SPECTRA", "##END="]
+
+
+def test_pages_of_a_multiple_file_arrive_each_with_its_own_factor(tmp_path):
+    path = tmp_path / "a.jdx"
+    path.write_text("\n".join(NTUPLES) + "\n")
+    sample, reference = read_acquisitions(path)
+    assert (sample.attrs["title"], reference.attrs["title"]) == ("pair, SAMPLE N=1", "pair, REFERENCE N=2")
+    np.testing.assert_allclose(sample["absorbance"], [5, 6, 7, 8])
+    np.testing.assert_allclose(reference["absorbance"], [1, 2, 3, 4])
+    np.testing.assert_allclose(sample["wavenumber"], [400, 402, 404, 406])
+
+
+def test_a_miscount_in_a_file_that_is_closed_is_a_warning(tmp_path):
+    head = [*HEAD[:-1], "##DELTAX=1", HEAD[-1]]
+    (ds,) = read_acquisitions(spectrum(tmp_path, "400 1 2 3 4 5 6 7 8", head=head))
+    assert ds["wavenumber"].values.tolist() == list(range(400, 408))
+    assert any("declares 9 points and holds 8" in w for w in ds.attrs["warnings"])
+
+
+@pytest.mark.parametrize(("unit", "variable", "value"), [
+    ("TRANSMISSION", "transmittance", 0.5), ("% TRANSMITTANCE", "transmittance", 0.005), ("REFLECTANCE", "reflectance", 0.5),
+    ("LOG(1/R)", "log_reflectance", 0.5), ("KUBELKA-MUNK", "kubelka_munk", 0.5), ("SINGLE BEAM", "single_beam", 0.5)])
+def test_quantities_have_many_spellings(tmp_path, unit, variable, value):
+    head = [f"##YUNITS={unit}" if line.startswith("##YUNITS") else line for line in HEAD]
+    (ds,) = read_acquisitions(spectrum(tmp_path, "400 1 1 1 1 1 1 1 1 1", head=head))
+    assert ds.attrs["conditions"]["quantity"] == variable
+    assert float(ds[variable][0]) == value
+
+
+def test_transmittance_far_above_one_is_doubted_and_not_corrected(tmp_path):
+    head = ["##YUNITS=TRANSMITTANCE" if line.startswith("##YUNITS") else line for line in HEAD]
+    (ds,) = read_acquisitions(spectrum(tmp_path, "400 180 180 180 180 180 180 180 180 180", head=head))
+    assert float(ds["transmittance"][0]) == 90.0
+    assert any("percent" in w for w in ds.attrs["warnings"])
+
+
+def test_the_spectrum_of_the_virtual_specimen_comes_back(tmp_path):
+    wavenumber = np.arange(4000.0, 399.0, -2.0)
+    absorbance = 0.4 * np.exp(-((wavenumber - 1440) / 20) ** 2) - 1e-4
+    for transmittance in (False, True):
+        path = writer.write(tmp_path / f"{transmittance}.jdx", wavenumber_per_cm=wavenumber, absorbance=absorbance,
+                            transmittance=transmittance)
+        (ds,) = read_acquisitions(path)
+        assert (ds.attrs["technique"], ds.attrs["conditions"]["quantity"]) == (
+            "ftir", "transmittance" if transmittance else "absorbance")
+        np.testing.assert_allclose(ds["wavenumber"], wavenumber)
+        np.testing.assert_allclose(ds["absorbance"], absorbance, atol=1e-8)

@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from datasets.errors import FileError, UnknownFormat, UnreadableFile
+from datasets.formats.agilent import AGILENT
 from datasets.formats.ang import ANG
 from datasets.formats.apt_hits import APT_HITS
 from datasets.formats.apt_ions import APT_IONS
@@ -19,25 +20,31 @@ from datasets.formats.cycler_text import CYCLER_TEXT
 from datasets.formats.cycler_workbook import CYCLER_WORKBOOK
 from datasets.formats.eclab_text import ECLAB_TEXT
 from datasets.formats.gamry import GAMRY
+from datasets.formats.gsf import GSF
 from datasets.formats.h5ebsd import H5EBSD
 from datasets.formats.hdf5_guard import lost_objects, said
 from datasets.formats.impedance_text import IMPEDANCE_TEXT
 from datasets.formats.ivium import IVIUM
 from datasets.formats.jcamp import JCAMP
+from datasets.formats.neaspec import NEASPEC
 from datasets.formats.neware import NEWARE
 from datasets.formats.nordif import NORDIF
 from datasets.formats.omnic import OMNIC
 from datasets.formats.opus import OPUS
 from datasets.formats.palmsens import PALMSENS
+from datasets.formats.perkinelmer import PERKINELMER
 from datasets.formats.phi import PHI
 from datasets.formats.pictures import PICTURES
+from datasets.formats.ptir import PTIR
 from datasets.formats.rosetta import ROSETTA
 from datasets.formats.rosetta_sniff import HDF5_MAGIC
 from datasets.formats.scienta import SCIENTA_IGOR, SCIENTA_TEXT
 from datasets.formats.signal import Axis, Field, Format, Signal
 from datasets.formats.slices import SLICES
+from datasets.formats.spc import SPC
 from datasets.formats.specs import SPECS_TEXT, SPECS_XML
 from datasets.formats.thermo import THERMO
+from datasets.formats.tofsims import TOFSIMS
 from datasets.formats.vamas import VAMAS
 from datasets.formats.xps_columns import XPS_COLUMNS
 
@@ -66,7 +73,14 @@ FORMATS: tuple[Format, ...] = (
     IVIUM,
     PALMSENS,
     JCAMP,
+    GSF,
+    NEASPEC,
     *ARRAYS,
+    PERKINELMER,
+    PTIR,
+    SPC,
+    AGILENT,
+    TOFSIMS,
     OPUS,
     OMNIC,
     THERMO,

@@ -10,8 +10,11 @@ case, blanks, dashes, slashes and underscores.
   in DIF form, the first Y of the next line only repeats the last one, as a check. Values are multiplied by YFACTOR.
 - XYPOINTS and PEAK TABLE=(XY..XY): pairs. "?" is a missing value.
 - The axis runs evenly from FIRSTX to LASTX over NPOINTS, in the file's own direction; the X at the head of the lines is held
-  against it. A number of points that is not NPOINTS is a fault, not a shorter spectrum.
-- Files may hold several blocks (##BLOCKS); each with data becomes a signal. NTUPLES and imaginary parts are not read.
+  against it. A number of points that is not NPOINTS is a fault, not a shorter spectrum, unless the file is closed by ##END:
+  then it is the writer's miscount, the axis follows DELTAX, and a warning says so.
+- Files may hold several blocks (##BLOCKS); each with data becomes a signal. NTUPLES have pages: each DATA TABLE, as
+  "(X++(R..R)), XYDATA", becomes a signal with what SYMBOL, UNITS, FACTOR, FIRST, LAST and VAR_DIM say of its two variables.
+- "TRANSMITTANCE" above 1.5 is perhaps in percent: a warning, no correction.
 """
 
 import re
@@ -33,10 +36,15 @@ DIFFERENCE = {"%": "0", **dict(zip("JKLMNOPQR", "123456789", strict=True)),
 REPEATED = dict(zip("STUVWXYZs", "123456789", strict=True))
 PACKED = re.compile(r"[@A-Ia-i%J-Rj-rS-Zs]\d*|[+-]?(?:\d+\.?\d*|\.\d+)|\?")
 PLAIN = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[Ee][+-]?\d+)?|\?")
-KINDS = {"INFRARED": "FTIR", "RAMAN": "Raman", "NMR": "NMR", "UV": "UV-VIS", "MASS": "MS"}
-QUANTITIES = {"ABSORBANCE": "absorbance", "TRANSMITTANCE": "transmittance", "REFLECTANCE": "reflectance", "%T": "transmittance",
-              "KUBELKAMUNK": "kubelka_munk"}
-X_UNITS = {"1/CM": "1/cm", "CM1": "1/cm", "CM-1": "1/cm", "MICROMETERS": "um", "NANOMETERS": "nm", "HZ": "Hz", "SECONDS": "s"}
+KINDS = {"INTERFEROGRAM": "interferogram", "INFRARED": "FTIR", "FTIR": "FTIR", "RAMAN": "Raman", "NMR": "NMR", "UV": "UV-VIS",
+         "MASS": "MS"}
+QUANTITIES = {"ABSORBANCE": "absorbance", "TRANSMITTANCE": "transmittance", "TRANSMISSION": "transmittance",
+              "REFLECTANCE": "reflectance", "%T": "transmittance", "%R": "reflectance", "KUBELKAMUNK": "kubelka_munk",
+              "LOG(1R)": "log_reflectance", "SINGLEBEAM": "single_beam", "PHOTOACOUSTIC": "photoacoustic"}
+UNITLESS = ("absorbance", "transmittance", "reflectance", "kubelka_munk", "log_reflectance")
+X_UNITS = {"1/CM": "1/cm", "CM1": "1/cm", "CM-1": "1/cm", "CM^-1": "1/cm", "WAVENUMBER": "1/cm", "WAVENUMBERS": "1/cm",
+           "WAVENUMBERS(CM-1)": "1/cm", "WAVENUMBER(CM-1)": "1/cm", "MICROMETERS": "um", "NANOMETERS": "nm", "HZ": "Hz",
+           "SECONDS": "s", "MINUTES": "min"}
 MOST_POINTS = 50_000_000
 
 
@@ -46,6 +54,7 @@ class _Block:
     labels: dict[str, str] = field(default_factory=dict)
     data: list[tuple[int, str]] = field(default_factory=list)
     form: str = ""
+    closed: bool = False
 
 
 def read(path: Path) -> tuple[Signal, ...]:
@@ -75,7 +84,17 @@ def _blocks(text: str) -> list[_Block]:
             if label == "TITLE" or not blocks:
                 blocks.append(_Block(number))
             block = blocks[-1]
-            if label in ("XYDATA", "XYPOINTS", "PEAKTABLE"):
+            if label == "PAGE" or label == "DATATABLE":
+                if block.form:
+                    block = _Block(number, dict(block.labels))
+                    blocks.append(block)
+                if label == "PAGE":
+                    block.labels["PAGE"] = value.strip()
+                else:
+                    block.form, label = value.replace(" ", "").upper(), "DATA"
+            elif label == "END":
+                block.closed = True
+            elif label in ("XYDATA", "XYPOINTS", "PEAKTABLE"):
                 block.form, label = value.replace(" ", "").upper(), "DATA"
             else:
                 block.labels.setdefault(label, value.strip())
@@ -86,8 +105,36 @@ def _blocks(text: str) -> list[_Block]:
     return blocks
 
 
+def _variables(path: Path, block: _Block) -> None:
+    """Give a page of NTUPLES the labels that a plain spectrum has, for the two variables of its table."""
+    match = re.match(r"\((\w)\+\+\((\w)\.\.\w\)\)|\((\w)(\w)\.\.\w\w\)", block.form)
+    if "SYMBOL" not in block.labels or match is None:
+        raise UnreadableFile(path, f"has a table {block.form!r} that its labels do not explain",
+                             where=f"block at line {block.line}")
+    columns = {name: [cell.strip() for cell in block.labels.get(name, "").split(",")]
+               for name in ("SYMBOL", "UNITS", "FACTOR", "FIRST", "LAST", "VARDIM", "VARNAME")}
+    symbols = [symbol.upper() for symbol in columns["SYMBOL"]]
+    wanted = [group for group in match.groups() if group]
+    if any(symbol not in symbols for symbol in wanted):
+        raise UnreadableFile(path, f"the table {block.form!r} names variables that SYMBOL does not",
+                             where=f"block at line {block.line}")
+    for axis, symbol in zip("XY", wanted, strict=True):
+        at = symbols.index(symbol)
+        for name, label in (("UNITS", f"{axis}UNITS"), ("FACTOR", f"{axis}FACTOR"), ("FIRST", f"FIRST{axis}"),
+                            ("LAST", f"LAST{axis}")):
+            if at < len(columns[name]) and columns[name][at]:
+                block.labels[label] = columns[name][at]
+        if axis == "X" and at < len(columns["VARDIM"]):
+            block.labels["NPOINTS"] = columns["VARDIM"][at]
+        if axis == "Y" and at < len(columns["VARNAME"]):
+            block.labels["PAGE"] = f"{columns['VARNAME'][at]} {block.labels.get('PAGE', '')}".strip()
+    block.form = block.form.replace(f"({wanted[0]}++", "(X++", 1) if "++" in block.form else "(XY..XY)"
+
+
 def _signal(path: Path, block: _Block) -> Signal:
     labels = block.labels
+    if "SYMBOL" in labels or "PAGE" in labels:
+        _variables(path, block)
     warnings: list[str] = []
     if block.form.startswith("(XY"):
         x, y = _pairs(path, block)
@@ -100,13 +147,17 @@ def _signal(path: Path, block: _Block) -> Signal:
     name = quantity or next((q for word, q in QUANTITIES.items() if word in unit), "intensity")
     if np.isnan(y).any():
         warnings.append(f"{int(np.isnan(y).sum())} values are missing")
+    if name == "transmittance" and not percent and np.nanmax(y, initial=0.0) > 1.5:
+        warnings.append("transmittances above 1.5: they may be in percent, though the file does not say so")
     kind = next((k for word, k in KINDS.items() if word in labels.get("DATATYPE", "").upper()), "")
     x_unit = X_UNITS.get(re.sub(r"\s", "", labels.get("XUNITS", "").upper()), labels.get("XUNITS", ""))
+    title = ", ".join(part for part in (labels.get("TITLE") or path.stem, labels.get("PAGE", "")) if part)
     axis = Axis("wavenumber" if x_unit == "1/cm" else labels.get("XLABEL", "x").lower(), x, x_unit)
     conditions = {"acquired": when} if (when := _acquired(labels)) else {}
     metadata: dict[str, Any] = {k: v for k, v in labels.items() if len(v) <= 400}
-    return Signal(labels.get("TITLE") or path.stem, (axis,), {name: Field(y / 100 if percent else y, "1" if quantity else "")},
-                  path, metadata, conditions, kind, tuple(warnings))
+    field_unit = "1" if name in UNITLESS else ""
+    return Signal(title, (axis,), {name: Field(y / 100 if percent else y, field_unit)}, path, metadata, conditions, kind,
+                  tuple(warnings))
 
 
 def _number(path: Path, block: _Block, label: str, default: float | None = None) -> float:
@@ -144,8 +195,12 @@ def _even(path: Path, block: _Block, warnings: list[str]) -> tuple[NDArray[np.fl
         starts.append((len(values) - (1 if difference else 0), float(tokens[0])))
         difference = _unpack(path, number, tokens[1:], values, difference, points)
     if len(values) != points:
-        raise UnreadableFile(path, f"declares {points} points and holds {len(values)}", where=f"block at line {block.line}",
-                             todo="the file may be truncated")
+        if not block.closed or abs(len(values) - points) > max(1, points // 1000) or "DELTAX" not in block.labels:
+            raise UnreadableFile(path, f"declares {points} points and holds {len(values)}", where=f"block at line {block.line}",
+                                 todo="the file may be truncated")
+        warnings.append(f"the file declares {points} points and holds {len(values)}, up to its end: the axis follows DELTAX")
+        points = len(values)
+        last = first + (points - 1) * abs(_number(path, block, "DELTAX")) * (1 if last >= first else -1)
     x = np.linspace(first, last, points)
     factor = _number(path, block, "XFACTOR", 1.0)
     step = abs(last - first) / max(points - 1, 1)

@@ -210,6 +210,9 @@ def _paired(blocks: Sequence[_Block]) -> tuple[list[tuple[_Block, Parameters]], 
             free = [state for state in free if state is not match]
             pairs.append((block, match))
         pairs += list(zip(left, free, strict=False))
+    lonely = sum(len(found) for found in states.values()) - len(pairs)
+    if lonely > 0:
+        warnings.append(f"{lonely} statuses have no block of data: something was removed or is damaged")
     return pairs, tuple(warnings)
 
 
@@ -226,7 +229,8 @@ def _plain(block: _Block, state: Parameters) -> Floats:
     values = np.frombuffer(block.raw, "<i4" if state.get("DPF") == 2 else "<f4", count)
     points = state["NPT"]
     values = values[-points:] if block.layout == COMPACT else values[:points]
-    return values.astype(np.float64) * _factor(state)
+    with np.errstate(invalid="ignore", over="ignore"):  # a damaged number stays one
+        return values.astype(np.float64) * _factor(state)
 
 
 def _factor(state: Parameters) -> float:
@@ -306,7 +310,8 @@ def _series(path: Path, block: _Block, state: Parameters, where: str) -> tuple[F
         raise UnreadableFile(path, "a series without a whole spectrum", where=where, todo="the file may be truncated")
     records = np.frombuffer(block.raw, np.dtype([("data", "V", size), ("state", "V", extra)]), stored, offset)
     form = "<i4" if state.get("DPF") == 2 else "<f4"
-    values = np.ascontiguousarray(records["data"]).view(form).reshape(stored, -1)[:, :points].astype(np.float64)
+    with np.errstate(invalid="ignore"):  # a damaged number stays one
+        values = np.ascontiguousarray(records["data"]).view(form).reshape(stored, -1)[:, :points].astype(np.float64)
     states = [SERIES_STATE.unpack_from(bytes(record)) for record in records["state"]]
     factors = np.array([s[18] if np.isfinite(s[18]) and s[18] else 1.0 for s in states])
     stated = np.array([s[17] for s in states])

@@ -145,7 +145,8 @@ def _block(path: Path, data: memoryview, at: int) -> _Block:
     if offset + length > len(data):
         raise UnreadableFile(path, f"declares {length} bytes at {offset}, which the file does not have", where=where,
                              todo="the file may be truncated")
-    values = np.frombuffer(data, dtype, points, offset).astype(np.float64).reshape(sizes[::-1])
+    with np.errstate(invalid="ignore"):  # a damaged number is found below
+        values = np.frombuffer(data, dtype, points, offset).astype(np.float64).reshape(sizes[::-1])
     used = tuple(name for name, size in zip(names, sizes, strict=True) if name or size > 1)
     values = values.reshape([s for n, s in zip(names[::-1], sizes[::-1], strict=True) if n or s > 1])
     return _Block(numbers[0], numbers[3], numbers[4], used[::-1], _text(texts[24:40]), values)

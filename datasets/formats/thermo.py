@@ -176,7 +176,8 @@ def _signal(path: Path, data: bytes, sizes: list[int], space: list[_SpaceAxis], 
     dwell, scans = properties.get("DwellTime"), properties.get("Scans")
     live = float(dwell) * int(scans) if isinstance(dwell, float) and isinstance(scans, int) and dwell > 0 < scans else 0.0
     if live:
-        fields["count_rate"] = Field(values / live, "count/s")
+        with np.errstate(over="ignore"):  # a damaged number stays one
+            fields["count_rate"] = Field(values / live, "count/s")
     shown = {k: v for k, v in properties.items() if isinstance(v, str | int) or np.isfinite(v)}
     title = title or path.stem
     return Signal(title, tuple(axes), fields, path, shown, _conditions(properties, live, title), "XPS", tuple(warnings))

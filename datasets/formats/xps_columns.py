@@ -35,6 +35,7 @@ BINDING = re.compile(r"\s*#?\s*(b\.?\s*e\.?\b|be[_/ (]|be$|e_?b\b|binding)", re.
 KINETIC = re.compile(r"\s*#?\s*(k\.?\s*e\.?\b|ke[_/ (]|ke$|e_?kin|kinetic)", re.IGNORECASE)
 PHOTONS = re.compile(r"\bh(?:v|nu|ν)\s*=\s*(\d+(?:\.\d+)?)\s*eV", re.IGNORECASE)
 CHARACTERISTIC = "Characteristic Energy eV"
+HEADS = ("Name", "Position", "FWHM", "Area", "Lineshape")
 RESULTS = {"Raw Area": ("area", "arbitrary"), "Position": ("line_position", "eV"), "FWHM": ("line_width", "eV"),
            "Area/(RSF*T*MFP)": ("normalised_area", "arbitrary"), "%At Conc": ("atomic_share", "percent")}
 
@@ -101,6 +102,8 @@ def _tables(path: Path, lines: list[str], separator: str) -> list[_Table]:
         values = _numbers(cells)
         if values is None:
             if any(cells):
+                if not waiting and not _opens(line, cells):
+                    raise UnreadableFile(path, f"expected numbers, found {line[:40]!r}", where=f"line {number}")
                 waiting = True
                 if line.startswith("Cycle "):
                     title, notes, names = line.split(":")[-1].strip(), {}, []
@@ -124,6 +127,12 @@ def _tables(path: Path, lines: list[str], separator: str) -> list[_Table]:
                                  where=f"line {number}", todo="the file may be truncated")
         tables[-1].rows.append(values)
     return tables
+
+
+def _opens(line: str, cells: list[str]) -> bool:
+    """Whether a line of words under numbers begins another table, and is no damaged row of the one above."""
+    return line.startswith("Cycle ") or CHARACTERISTIC in line or cells[0] in HEADS or any(
+        BINDING.match(cell) or KINETIC.match(cell) for cell in cells)
 
 
 def _is_number(text: str) -> bool:

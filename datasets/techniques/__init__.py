@@ -14,12 +14,16 @@ from datasets.techniques.element_map import ELEMENT_MAP
 from datasets.techniques.fib_sem import FIB_SEM
 from datasets.techniques.ftir import FTIR
 from datasets.techniques.interferogram import INTERFEROGRAM
+from datasets.techniques.nano_ftir import NANO_FTIR
+from datasets.techniques.optir import OPTIR
+from datasets.techniques.raman import RAMAN
 from datasets.techniques.saed import SAED
 from datasets.techniques.sem_image import SEM_IMAGE
 from datasets.techniques.stem_4d import STEM_4D
 from datasets.techniques.stem_image import STEM_IMAGE
 from datasets.techniques.tem_image import TEM_IMAGE
 from datasets.techniques.tilt_series import TILT_SERIES
+from datasets.techniques.tof_sims import TOF_SIMS
 from datasets.techniques.tomogram import TOMOGRAM
 from datasets.techniques.unknown import UNKNOWN
 from datasets.techniques.xps import XPS
@@ -48,5 +52,9 @@ TECHNIQUES: dict[str, Technique] = {t.name: t for t in (
     APT,
     APT_RANGES,
     APT_HITS,
+    OPTIR,
+    NANO_FTIR,
+    RAMAN,
+    TOF_SIMS,
     UNKNOWN,
 )}

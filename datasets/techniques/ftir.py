@@ -31,7 +31,8 @@ def finish(ds: xr.Dataset) -> xr.Dataset:
     ds = ds.assign_attrs(conditions={**ds.attrs.get("conditions", {}), "quantity": recorded})
     if "transmittance" not in ds or "absorbance" in ds:
         return ds
-    through = ds["transmittance"].astype(np.float64)
+    with np.errstate(invalid="ignore"):  # a damaged number stays one
+        through = ds["transmittance"].astype(np.float64)
     absorbance: xr.DataArray = xr.apply_ufunc(lambda t: -np.log10(t), through.where(through > 0))
     absorbance = absorbance.assign_attrs(units="1", derived="-log10(transmittance)")
     return with_step(ds.assign(absorbance=absorbance), "absorbance from measured transmittance")

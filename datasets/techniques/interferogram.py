@@ -10,7 +10,8 @@ from datasets.units import compatible, spelled
 
 def recognises(signal: Signal) -> bool:
     """A signal that the file calls an interferogram, against path difference."""
-    return signal.kind == "interferogram" and any(compatible(spelled(axis.units), "mm") for axis in signal.axes)
+    named = signal.kind in ("interferogram", "nano-FTIR interferogram")
+    return named and any(compatible(spelled(axis.units), "mm") for axis in signal.axes)
 
 
 def example(rng: np.random.Generator) -> xr.Dataset:
