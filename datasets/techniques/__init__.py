@@ -1,6 +1,9 @@
 """Every technique the platform knows, one line each."""
 
 from datasets.technique import Technique
+from datasets.techniques.afm import AFM
+from datasets.techniques.afm_channel import AFM_CHANNEL
+from datasets.techniques.afm_force import AFM_FORCE
 from datasets.techniques.apt import APT
 from datasets.techniques.apt_hits import APT_HITS
 from datasets.techniques.apt_ranges import APT_RANGES
@@ -21,6 +24,7 @@ from datasets.techniques.stem_image import STEM_IMAGE
 from datasets.techniques.tem_image import TEM_IMAGE
 from datasets.techniques.tilt_series import TILT_SERIES
 from datasets.techniques.tomogram import TOMOGRAM
+from datasets.techniques.txm import TXM
 from datasets.techniques.unknown import UNKNOWN
 from datasets.techniques.xps import XPS
 
@@ -45,8 +49,12 @@ TECHNIQUES: dict[str, Technique] = {t.name: t for t in (
     EIS,
     FTIR,
     INTERFEROGRAM,
+    AFM,
+    AFM_CHANNEL,
+    AFM_FORCE,
     APT,
     APT_RANGES,
     APT_HITS,
+    TXM,
     UNKNOWN,
 )}
