@@ -19,14 +19,14 @@ from datasets.formats.cycler_text import CYCLER_TEXT
 from datasets.formats.signal import Format
 
 SECONDS = 60
-TEXT = {"rrng", "env", "ripple", "gamry dta", "biologic mpt", "jcamp-dx", "msa", "specs xy", "xps columns", "scienta text",
-        "tof-sims text", "neaspec",
-        "impedance text", "autolab dfr", *(f.name for f in CYCLER_TEXT)}
+TEXT = {"rrng", "env", "ripple", "gamry dta", "biologic mpt", "jcamp-dx", "msa", "specs xy", "xps columns",
+        "scienta text", "tof-sims text", "neaspec", "impedance text", "autolab dfr", "stxm hdr", *(f.name for f in CYCLER_TEXT)}
 """Formats in which a file cut at the end of a line may be another valid file."""
 
 REAL = {
     "digitalmicrograph": "em/dm3_image_stack.dm3", "velox-emd": "em/velox_tem_stack.emd", "bruker": "em/bcf_tem_edx.bcf",
     "tia": "em/tia_saed.emi", "jeol": "em/jeol_View002_0000001.eds", "phenom": "em/elid_phenom_sem_eds.elid",
+    "xradia": "afm_txm_apt/txm/dxchange_txrm_test_chip_tomo.txrm",
     "scienta igor": "spectra/xps_scienta_Ag.ibw", "thermo vgd": "spectra/xps_thermo_survey.VGD",
     "mib": "em/merlin_002_merlin_test_roi_sig256x128_nav4x2_hot_pixel_52x_39y.mib", "neware ndax": "echem/navani_test.ndax",
     "arbin res": "echem/cellpy_20160805_test001_45_cc_01.res",

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from datasets.errors import FileError, UnknownFormat, UnreadableFile
 from datasets.formats.agilent import AGILENT
+from datasets.formats.agilent_mi import AGILENT_MI
 from datasets.formats.ang import ANG
 from datasets.formats.apt_hits import APT_HITS
 from datasets.formats.apt_ions import APT_IONS
@@ -12,41 +13,57 @@ from datasets.formats.apt_ranges import APT_RANGES
 from datasets.formats.arbin_hdf import ARBIN_HDF
 from datasets.formats.arbin_res import ARBIN_RES
 from datasets.formats.arrays import ARRAYS
+from datasets.formats.asd_movie import ASD_MOVIE
+from datasets.formats.asylum import ASYLUM
 from datasets.formats.autolab_dfr import AUTOLAB_DFR
 from datasets.formats.biologic import BIOLOGIC
 from datasets.formats.ctf import CTF
 from datasets.formats.cycler_parquet import CYCLER_PARQUET
 from datasets.formats.cycler_text import CYCLER_TEXT
 from datasets.formats.cycler_workbook import CYCLER_WORKBOOK
+from datasets.formats.data_exchange import DATA_EXCHANGE
 from datasets.formats.eclab_text import ECLAB_TEXT
 from datasets.formats.gamry import GAMRY
 from datasets.formats.gsf import GSF
+from datasets.formats.gwyddion import GWYDDION
 from datasets.formats.h5ebsd import H5EBSD
 from datasets.formats.hdf5_guard import lost_objects, said
 from datasets.formats.impedance_text import IMPEDANCE_TEXT
 from datasets.formats.ivium import IVIUM
 from datasets.formats.jcamp import JCAMP
 from datasets.formats.neaspec import NEASPEC
+from datasets.formats.jpk_force import JPK_FORCE
+from datasets.formats.jpk_image import JPK_IMAGE
+from datasets.formats.metropro import METROPRO
+from datasets.formats.nanonis import NANONIS
+from datasets.formats.nanoscope import NANOSCOPE
+from datasets.formats.nanosurf import NANOSURF
 from datasets.formats.neware import NEWARE
 from datasets.formats.nordif import NORDIF
 from datasets.formats.omnic import OMNIC
 from datasets.formats.opus import OPUS
 from datasets.formats.palmsens import PALMSENS
 from datasets.formats.perkinelmer import PERKINELMER
+from datasets.formats.park import PARK
 from datasets.formats.phi import PHI
 from datasets.formats.pictures import PICTURES
 from datasets.formats.ptir import PTIR
 from datasets.formats.rosetta import ROSETTA
 from datasets.formats.rosetta_sniff import HDF5_MAGIC
+from datasets.formats.rosetta_surface import ROSETTA_SURFACE
 from datasets.formats.scienta import SCIENTA_IGOR, SCIENTA_TEXT
 from datasets.formats.signal import Axis, Field, Format, Signal
 from datasets.formats.slices import SLICES
 from datasets.formats.spc import SPC
 from datasets.formats.specs import SPECS_TEXT, SPECS_XML
+from datasets.formats.stxm_hdr import STXM_HDR
+from datasets.formats.surface_sdf import SURFACE_SDF
 from datasets.formats.thermo import THERMO
 from datasets.formats.tofsims import TOFSIMS
 from datasets.formats.vamas import VAMAS
+from datasets.formats.wsxm import WSXM
 from datasets.formats.xps_columns import XPS_COLUMNS
+from datasets.formats.xradia import XRADIA
 
 HEAD_BYTES = 4096
 
@@ -90,6 +107,23 @@ FORMATS: tuple[Format, ...] = (
     SPECS_TEXT,
     SPECS_XML,
     PHI,
+    NANOSCOPE,
+    ASYLUM,
+    *JPK_IMAGE,
+    JPK_FORCE,
+    GWYDDION,
+    NANOSURF,
+    AGILENT_MI,
+    NANONIS,
+    WSXM,
+    PARK,
+    ASD_MOVIE,
+    SURFACE_SDF,
+    ROSETTA_SURFACE,
+    METROPRO,
+    XRADIA,
+    STXM_HDR,
+    DATA_EXCHANGE,
     *APT_IONS,
     *APT_RANGES,
     *APT_HITS,

@@ -20,14 +20,12 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import dask.array
 import numpy as np
 from numpy.typing import NDArray
 
 from datasets.errors import UnreadableFile
+from datasets.formats.contiguous import lazily
 from datasets.formats.signal import Axis, Field, Format, Signal
-
-from_array: Any = dask.array.from_array
 
 BLOCK_IONS = 1 << 20
 LAZY_ABOVE_IONS = 1 << 20
@@ -109,8 +107,8 @@ def ion_signal(path: Path, columns: Mapping[str, Column], units: Mapping[str, st
     """A table with one row per ion; lazy when it is long."""
     count = next(iter(columns.values())).count
     lazy = count > LAZY_ABOVE_IONS
-    fields = {name: Field(from_array(column, chunks=BLOCK_IONS, asarray=False, meta=np.empty(0, column.dtype)) if lazy
-                          else column[:], units.get(name, "")) for name, column in columns.items()}
+    fields = {name: Field(lazily(column, BLOCK_IONS) if lazy else column[:], units.get(name, ""))
+              for name, column in columns.items()}
     return Signal(path.stem, (Axis("ion", np.arange(count, dtype=np.float64)),), fields, path, metadata or {}, conditions or {},
                   kind, (*remarks, *_remarks(columns, lazy=lazy)))
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import h5py
 
 from datasets.formats.mrc_header import promised_size
+from datasets.formats.tiff_tags import is_jpk, is_park
 
 HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
 TIFF_MAGICS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
@@ -44,9 +45,8 @@ def is_mrc(head: bytes, path: Path) -> bool:
 
 
 def is_tiff(head: bytes, path: Path) -> bool:
-    """TIFF or BigTIFF of either endianness."""
-    del path
-    return head[:4] in TIFF_MAGICS
+    """TIFF or BigTIFF of either endianness; not the scans of microscopes that only use its tags."""
+    return head[:4] in TIFF_MAGICS and not is_jpk(path) and not is_park(path)
 
 
 def is_bcf(head: bytes, path: Path) -> bool:

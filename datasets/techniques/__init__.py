@@ -1,6 +1,9 @@
 """Every technique the platform knows, one line each."""
 
 from datasets.technique import Technique
+from datasets.techniques.afm import AFM
+from datasets.techniques.afm_channel import AFM_CHANNEL
+from datasets.techniques.afm_force import AFM_FORCE
 from datasets.techniques.apt import APT
 from datasets.techniques.apt_hits import APT_HITS
 from datasets.techniques.apt_ranges import APT_RANGES
@@ -25,6 +28,7 @@ from datasets.techniques.tem_image import TEM_IMAGE
 from datasets.techniques.tilt_series import TILT_SERIES
 from datasets.techniques.tof_sims import TOF_SIMS
 from datasets.techniques.tomogram import TOMOGRAM
+from datasets.techniques.txm import TXM
 from datasets.techniques.unknown import UNKNOWN
 from datasets.techniques.xps import XPS
 
@@ -49,6 +53,9 @@ TECHNIQUES: dict[str, Technique] = {t.name: t for t in (
     EIS,
     FTIR,
     INTERFEROGRAM,
+    AFM,
+    AFM_CHANNEL,
+    AFM_FORCE,
     APT,
     APT_RANGES,
     APT_HITS,
@@ -56,5 +63,6 @@ TECHNIQUES: dict[str, Technique] = {t.name: t for t in (
     NANO_FTIR,
     RAMAN,
     TOF_SIMS,
+    TXM,
     UNKNOWN,
 )}

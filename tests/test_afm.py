@@ -1,0 +1,276 @@
+"""Scanning probe files: real ones against the figures of other programs, and what their formats allow."""
+
+import struct
+import time
+import zipfile
+from datetime import datetime
+
+import numpy as np
+import pytest
+
+from datasets.acquisition import read_acquisitions
+from datasets.errors import FileError
+from datasets.formats import (
+    agilent_mi,
+    asd_movie,
+    asylum,
+    gwyddion,
+    jpk_force,
+    jpk_image,
+    nanonis,
+    nanoscope,
+    nanosurf,
+    open_file,
+    park,
+    surface_sdf,
+    wsxm,
+)
+from datasets.formats.scan_image import variable_name
+from datasets.writers import gwy, sxm
+
+ACQUIRED = datetime(2026, 3, 1, 12, 30, 15)
+IMAGES = [
+    # file, shape, pixel in nm, lowest and highest height in nm, another channel
+    ("afmreader_sample_0.jpk", (256, 256), 1.2770, 3302.59, 3360.95, "lock_in_phase"),
+    ("afmreader_sample_0.top", (512, 512), 0.9766, -80.80, -21.05, None),
+    ("afmreader_sample_0.h5-jpk", (4, 128, 128), 1.171875, 722.57, 752.19, "phase_retrace"),
+    ("nanonis_gen4_afm_A151216.sxm", (128, 128), 2 / 128, -21.8616, -21.8616, "frequency_shift"),
+    ("playnano_asd_sample_0.asd", (32, 200, 200), 0.5, -249.29, 0.0, None),
+    ("surfalize_zygo_test_1.dat", (480, 640), 1098.25, 50108.28, 51471.33, None),
+    ("surftopo_di-1.di", (512, 512), 500 / 512, -30.31, 28.89, "amplitude_error"),
+    ("surftopo_mi-1.mi", (256, 256), 20000 / 256, -629.96, -464.32, "friction_retrace"),
+    ("surftopo_nid-1.nid", (256, 256), 20000 / 256, -1982.58, -925.39, "z_axis_sensor"),
+    ("surftopo_park_example_ps.tiff", (512, 512), 1000 / 512, -14.98, 21.71, None),
+    ("surftopo_sdf-1.sdf", (4, 7), 1000.0, 949.07, 1000.0, None),
+]
+
+
+def folder(real_data):
+    return real_data / "afm_txm_apt" / "afm"
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(11)
+
+
+@pytest.mark.parametrize(("file", "shape", "pixel", "low", "high", "other"), IMAGES, ids=[i[0] for i in IMAGES])
+def test_a_real_scan_has_the_heights_and_sizes_that_other_programs_find(real_data, file, shape, pixel, low, high, other):
+    """Figures are rounded to two decimals of a nanometre; steps to four digits."""
+    (ds,) = read_acquisitions(folder(real_data) / file)
+    height = ds["height"]
+    assert ds.attrs["technique"] == "afm"
+    assert height.shape == shape
+    assert height.attrs["units"] == "nm"
+    for axis in "yx":
+        assert ds[axis].attrs["units"] == "nm"
+        assert float(ds[axis][1] - ds[axis][0]) == pytest.approx(pixel, rel=1e-4)
+    assert (float(height.min()), float(height.max())) == (pytest.approx(low, abs=6e-3), pytest.approx(high, abs=6e-3))
+    assert other is None or other in ds
+
+
+def test_heights_without_a_unit_are_kept_as_such_and_said(real_data):
+    for file, high in (("gwyfile_test.gwy", 0.001), ("surftopo_10x10_unnamed_channel.ibw", 2.0)):
+        (ds,) = read_acquisitions(folder(real_data) / file)
+        assert ds["height"].attrs["units"] == "arbitrary"
+        assert float(ds["height"].max()) == pytest.approx(high)
+        assert set(ds.attrs["uncalibrated"]) == {"y", "x"}
+        assert any("is taken for the height" in w for w in ds.attrs["warnings"])
+
+
+def test_a_map_of_light_on_a_surface_is_no_height(real_data):
+    (ds,) = read_acquisitions(folder(real_data) / "rsciio_test_surface.sur")
+    assert ds.attrs["technique"] == "afm_channel"
+    assert ds["intensity"].shape == (128, 128)
+    assert float(ds["x"][1]) == pytest.approx(82.52, abs=5e-3)
+    assert float(ds["intensity"].min()) == pytest.approx(238.5, abs=0.1)
+    assert float(ds["intensity"].max()) == pytest.approx(512.3, abs=0.1)
+
+
+def test_a_truncated_nanoscope_file_is_refused_by_name(real_data):
+    with pytest.raises(FileError, match=r"^bad_surftopo_di_corrupted\.di: declares 256 x 256 numbers .* the file ends at"):
+        open_file(folder(real_data) / "bad_surftopo_di_corrupted.di")
+
+
+def test_a_movie_keeps_the_times_of_its_frames(real_data):
+    (slow,) = read_acquisitions(folder(real_data) / "playnano_asd_sample_0.asd")
+    np.testing.assert_allclose(slow["time"], np.arange(32.0))
+    (fast,) = read_acquisitions(folder(real_data) / "afmreader_sample_0.h5-jpk")
+    np.testing.assert_allclose(fast["nominal_time"], [0, 3.2, 6.4, 9.6])
+    np.testing.assert_allclose(fast["time"], [0, 3.275, 6.55, 9.825])  # the file's own clock, with the ways back
+
+
+def test_the_shape_of_a_real_surface_does_not_depend_on_its_scale(real_data):
+    """Skewness and kurtosis are free of the phase resolution, in which surfalize errs by 8: -0.45727 and 2.11955."""
+    (ds,) = read_acquisitions(folder(real_data) / "surfalize_zygo_test_1.dat")
+    z = ds["height"].values - ds["height"].values.mean()
+    assert (z ** 3).mean() / z.std() ** 3 == pytest.approx(-0.45727, abs=1e-5)
+    assert (z ** 4).mean() / z.std() ** 4 == pytest.approx(2.11955, abs=1e-5)
+    assert z.std() == pytest.approx(602.306 / 8, abs=1e-3)
+
+
+CURVES = [
+    # file, curves, points, spring constant N/m
+    ("afmformats_2020.02.07.jpk-qi-data", 4, 600, 0.03011),
+    ("afmformats_igor_fd_SiN.ibw", 1, 2016, 1.184),
+    ("afmformats_spot3-0192.jpk-force", 1, 4000, 0.0435),
+]
+
+
+@pytest.mark.parametrize(("file", "curves", "points", "spring"), CURVES, ids=[c[0] for c in CURVES])
+def test_real_force_curves_have_their_points_and_spring_constants(real_data, file, curves, points, spring):
+    (ds,) = read_acquisitions(folder(real_data) / file)
+    assert ds.attrs["technique"] == "afm_force"
+    assert dict(ds.sizes) == ({"position": curves, "time": points} if curves > 1 else {"time": points})
+    bent = np.abs(ds["deflection"]) > 1
+    np.testing.assert_allclose(ds["force"].where(bent), ds["deflection"].where(bent) * spring, rtol=1e-3)
+    assert ds["force"].attrs["units"] == "nN"
+    assert set(np.unique(ds["segment"])) <= {-1, 0, 2}
+
+
+def test_a_curve_that_was_cut_short_ends_in_nothing_and_that_is_said(real_data):
+    """One of four has 597 points."""
+    (ds,) = read_acquisitions(folder(real_data) / "afmformats_2020.02.07.jpk-qi-data")
+    assert int(np.isnan(ds["deflection"]).sum()) == int((ds["segment"] == -1).sum()) == 3
+    assert any("1 of 4 curves are shorter" in w for w in ds.attrs["warnings"])
+    np.testing.assert_allclose(np.diff(ds["position_x"]), 1e4 / 128, rtol=1e-6)
+
+
+SLOPES = [agilent_mi, nanonis, nanoscope, nanosurf, gwyddion, asylum, jpk_image, park, surface_sdf]
+
+
+@pytest.mark.parametrize("write", [module.example for module in SLOPES], ids=[m.__name__.split(".")[-1] for m in SLOPES])
+def test_every_format_puts_the_first_row_of_a_scan_at_the_top(write, tmp_path):
+    """Each example is a slope that rises along rows from the upper left, stored as its format stores it."""
+    (ds,) = read_acquisitions(write(tmp_path))
+    height = ds["height"].values
+    assert height.shape == (16, 24)
+    assert (np.diff(height.ravel()) > 0).all()
+    assert float(ds["x"][1]) == pytest.approx(10.0)
+    assert float(ds["y"][1]) == pytest.approx(10.0)
+
+
+@pytest.mark.parametrize(("name", "expected"), [
+    ("HeightTrace", ("height", False)), ("HeightRetrace", ("height", True)),
+    ("Height (measured, retrace)", ("height_measured", True)), ("Z [bwd]", ("z", True)),
+    ("Deflection (backward)", ("deflection", True)), ("Z-Axis", ("z_axis", False)),
+    ("AmplitudeError", ("amplitude_error", False)), ("Feedback", ("feedback", False)), ("???", ("channel", False)),
+])
+def test_vendors_names_become_one_manner_of_names(name, expected):
+    assert variable_name(name) == expected
+
+
+def test_a_wsxm_range_keeps_its_decimals_and_its_zero(tmp_path):
+    path = wsxm.example(tmp_path)
+    (ds,) = read_acquisitions(path)
+    assert (float(ds["height"].min()), float(ds["height"].max())) == (0.0, pytest.approx(38.3, rel=1e-6))
+    path.write_bytes(path.read_bytes().replace(b"Minimum: 0", b"Minimum: 7"))
+    (moved,) = read_acquisitions(path)
+    assert any("they run from 0 to 383" in w for w in moved.attrs["warnings"])
+
+
+def test_a_wsxm_curve_is_refused_by_name(tmp_path):
+    path = tmp_path / "a.cur"
+    path.write_bytes(b"WSxM file copyright WSxM solutions\r\nIV File\r\nImage header size: 100\r\n" + bytes(100))
+    with pytest.raises(FileError, match=r"^a\.cur: is no image but 'IV File'"):
+        open_file(path)
+
+
+def test_nanoscope_numbers_of_four_bytes_that_declare_two_are_known_by_their_version(tmp_path):
+    """From version 9.2 on."""
+    path = nanoscope.example(tmp_path)
+    head, data = path.read_bytes()[:2048], np.frombuffer(path.read_bytes()[2048:], "<i2")
+    (expected,) = read_acquisitions(path)
+    head = head.replace(b"0x05310001", b"0x09200000").replace(b"Data length: 768", b"Data length: 1536").rstrip(b"\x1a")
+    path.write_bytes(head.ljust(2048, b"\x1a") + data.astype("<i4").tobytes())
+    (found,) = read_acquisitions(path)
+    np.testing.assert_allclose(found["height"], expected["height"])
+
+
+def test_nanoscope_force_curves_are_refused_by_name(tmp_path):
+    path = nanoscope.example(tmp_path)
+    path.write_bytes(path.read_bytes().replace(b"\\*Ciao image list", b"\\*Ciao force image list"))
+    with pytest.raises(FileError, match="holds force curves"):
+        open_file(path)
+
+
+def test_a_stopped_nanonis_scan_says_how_much_was_not_reached(tmp_path):
+    path = nanonis.example(tmp_path)
+    raw = path.read_bytes()
+    path.write_bytes(raw[:-16 * 24 * 8 + 4 * 24 * 8] + np.full(24 * 8, np.nan, ">f4").tobytes() + raw[-16 * 24 * 4:])
+    (ds,) = read_acquisitions(path)
+    assert int(np.isnan(ds["height"]).sum()) == 192
+    assert any("192 of 384 pixels were not reached" in w for w in ds.attrs["warnings"])
+
+
+def test_a_point_that_was_not_measured_is_no_height(tmp_path):
+    path = tmp_path / "a.sdf"
+    head = ["aISO-1.0", "NumPoints = 3", "NumProfiles = 2", "Xscale = 1e-6", "Yscale = 2e-6", "Zscale = 1e-9",
+            "DataType = 7", "*"]
+    path.write_text("\n".join([*head, "1 2 BAD", "4 5 6", "*"]))
+    (ds,) = read_acquisitions(path)
+    np.testing.assert_allclose(ds["height"], [[1, 2, np.nan], [4, 5, 6]])
+    assert any("1 points were not measured" in w for w in ds.attrs["warnings"])
+
+
+def test_channels_of_another_size_become_an_acquisition_of_their_own(tmp_path, rng):
+    first = gwy.write(tmp_path / "a.gwy", {"Height": rng.normal(size=(8, 9))}, pixel_size_nm=(5.0, 5.0)).read_bytes()
+    second = gwy.write(tmp_path / "b.gwy", {"Phase": rng.normal(size=(4, 9))}, pixel_size_nm=(5.0, 5.0)).read_bytes()
+    body = first[21:] + second[21:].replace(b"/0/", b"/1/")
+    (tmp_path / "c.gwy").write_bytes(b"GWYPGwyContainer\0" + struct.pack("<I", len(body)) + body)
+    found = read_acquisitions(tmp_path / "c.gwy")
+    assert [ds.attrs["technique"] for ds in found] == ["afm", "afm_channel"]
+    assert [tuple(ds.sizes.values()) for ds in found] == [(8, 9), (4, 9)]
+
+
+def test_asd_frames_keep_where_the_scanner_was(tmp_path):
+    path = asd_movie.example(tmp_path)
+    (ds,) = read_acquisitions(path)
+    assert dict(ds.sizes) == {"time": 3, "y": 16, "x": 24}
+    np.testing.assert_allclose(ds["time"], [0, 0.5, 1.0])
+    step = 2 * 5.0 / 4096 * 20.0  # bipolar 5 V over 4096 levels, 10 nm/V, gain 2
+    np.testing.assert_allclose(np.diff(ds["height"].values.ravel()), -step, rtol=1e-3)
+    assert "x_offset" in ds.coords
+
+
+def test_a_jpk_conversion_starts_from_the_one_it_names(tmp_path):
+    """Volts to distance to force: 1 mV x 70 nm/V x 0.04 N/m a count."""
+    (ds,) = read_acquisitions(jpk_force.example(tmp_path))
+    np.testing.assert_allclose(ds["force"].values[0], 49e-3 * 70 * 0.04)
+    np.testing.assert_allclose(ds["deflection"].values[0], 49e-3 * 70)
+    assert ds["segment"].values.tolist() == [0] * 50 + [2] * 50
+    np.testing.assert_allclose(np.diff(ds["time"]), 0.01)
+
+
+def test_a_zip_that_is_no_force_curve_is_not_taken(tmp_path):
+    path = tmp_path / "a.jpk-force"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("letter.txt", "hello")
+    with pytest.raises(FileError, match="no reader recognises"):
+        open_file(path)
+
+
+@pytest.mark.parametrize("upwards", [False, True])
+def test_the_virtual_specimens_scans_are_read_as_written(tmp_path, rng, upwards):
+    height, back = rng.normal(size=(2, 20, 30)).astype(np.float32)
+    size = {"pixel_size_nm": (5.0, 4.0)}
+    (a,) = read_acquisitions(sxm.write(tmp_path / "a.sxm", height, backward_nm=back, acquired=ACQUIRED, upwards=upwards,
+                                       **size))
+    maps = {"Height": height, "Height (backward)": back}
+    (b,) = read_acquisitions(gwy.write(tmp_path / "a.gwy", maps, **size))
+    for ds in (a, b):
+        np.testing.assert_allclose(ds["height"], height, rtol=1e-5)
+        np.testing.assert_allclose(ds["height_retrace"], back, rtol=1e-5)
+        assert (float(ds["y"][1]), float(ds["x"][1])) == (pytest.approx(5.0), pytest.approx(4.0))
+    assert a.attrs["conditions"]["acquired"] == ACQUIRED.isoformat()
+
+
+def test_a_wsxm_image_is_read_in_milliseconds(real_data):
+    """AFMReader takes 84 ms of processor time (measured elsewhere); a tenth of that even beside other work."""
+    path = folder(real_data) / "afmreader_sample_0.top"
+    taken = []
+    for _ in range(5):
+        start = time.process_time()
+        open_file(path)
+        taken.append(time.process_time() - start)
+    assert min(taken) < 0.0084

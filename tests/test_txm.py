@@ -1,0 +1,167 @@
+"""X-ray microscopy files: real ones of SSRL, APS and ALS, and what their formats allow."""
+
+import h5py
+import numpy as np
+import pytest
+
+from datasets.acquisition import read_acquisitions
+from datasets.errors import FileError
+from datasets.formats import data_exchange as exchange
+from datasets.formats import open_file, stxm_hdr
+from datasets.formats.photon_energy import energy_in_name, role_in_name
+from datasets.writers import data_exchange
+
+XRADIA = [
+    # file, shape, pixel in nm, highest value, energy in eV, its source, exposure in s
+    ("ssrl_rep01_sample_08324.0_eV_001of003.xrm", (1024, 1024), 31.2, 1586, 8324.0, "file name", 0.5),
+    ("ssrl_rep01_sample_08354.0_eV_001of003.xrm", (1024, 1024), 31.2, 1584, 8354.0, "file name", 0.5),
+    ("ssrl_rep01_ref_08324.0_eV_001of010.xrm", (1024, 1024), 31.2, 2744, 8324.0, "file name", 0.3),
+    ("ssrl_rep01_ref_08354.0_eV_001of010.xrm", (1024, 1024), 31.2, 2938, 8354.0, "file name", 0.3),
+    ("xanespy_mosaic_4x4_bin8.xrm", (1024, 1024), 155.79, 538, 8412.98, "metadata", 5.0),
+    ("dxchange_txrm_test_chip_tomo.txrm", (7, 256, 256), 155.79, 476, 9200.02, "metadata", 5.0),
+]
+
+
+def folder(real_data):
+    return real_data / "afm_txm_apt" / "txm"
+
+
+@pytest.mark.parametrize(("file", "shape", "pixel", "highest", "energy", "source", "exposure"), XRADIA,
+                         ids=[x[0] for x in XRADIA])
+def test_a_real_xradia_file_has_its_pixels_and_energy_and_says_where_the_energy_is_from(
+        real_data, file, shape, pixel, highest, energy, source, exposure):
+    (ds,) = read_acquisitions(folder(real_data) / file)
+    assert ds.attrs["technique"] == "txm"
+    assert ds["intensity"].shape == shape
+    assert ds["intensity"].dtype == np.uint16
+    assert int(ds["intensity"].max()) == highest
+    for axis in "yx":
+        assert float(ds[axis][1]) == pytest.approx(pixel, abs=6e-3)
+    assert ds.attrs["conditions"]["photon_energy_eV"] == pytest.approx(energy, abs=6e-3)
+    assert ds.attrs["vendor"]["photon_energy_source"] == source
+    assert ds.attrs["conditions"]["exposure_s"] == pytest.approx(exposure)
+
+
+def test_a_tilt_series_has_its_angles_and_says_that_one_energy_stands_for_all(real_data):
+    (ds,) = read_acquisitions(folder(real_data) / "dxchange_txrm_test_chip_tomo.txrm")
+    assert ds["tilt"].attrs["units"] == "deg"
+    assert (float(ds["tilt"][0]), float(ds["tilt"][-1])) == (pytest.approx(-45.018, abs=1e-3), pytest.approx(44.986, abs=1e-3))
+    assert any("stated for 1 of 7 images" in w for w in ds.attrs["warnings"])
+
+
+def test_a_mosaic_that_says_sixteen_images_is_one(real_data):
+    (ds,) = read_acquisitions(folder(real_data) / "xanespy_mosaic_4x4_bin8.xrm")
+    assert any("a mosaic of 16 images, stitched to one" in w for w in ds.attrs["warnings"])
+
+
+def test_a_cathode_absorbs_more_above_the_nickel_edge_than_below(real_data):
+    """Optical density with one flat each, 99th percentile: 1.336 at 8324 eV, 2.007 at 8354 eV, by another program."""
+    density = {}
+    for energy in ("08324.0", "08354.0"):
+        (sample,) = read_acquisitions(folder(real_data) / f"ssrl_rep01_sample_{energy}_eV_001of003.xrm")
+        (flat,) = read_acquisitions(folder(real_data) / f"ssrl_rep01_ref_{energy}_eV_001of010.xrm")
+        assert any("flat field" in w for w in flat.attrs["warnings"])
+        ratio = sample.attrs["conditions"]["exposure_s"] / flat.attrs["conditions"]["exposure_s"]
+        transmission = sample["intensity"].values / np.maximum(flat["intensity"].values, 1) / ratio
+        density[energy] = np.percentile(-np.log(np.clip(transmission, 1e-6, None)), [50, 99])
+    assert density["08354.0"][1] - density["08324.0"][1] == pytest.approx(2.007 - 1.336, abs=0.02)
+    assert density["08354.0"][0] == pytest.approx(density["08324.0"][0], abs=0.1)  # the median is background
+
+
+def test_a_real_stxm_stack_has_its_places_counts_and_energies_and_names_what_is_missing(real_data):
+    for file in ("cosmic_stxm-scan.hdr", "cosmic_stxm-scan_a003.xim"):
+        (ds,) = read_acquisitions(folder(real_data) / file)
+        assert ds.attrs["technique"] == "txm"
+        counts = ds["intensity"]
+        assert counts.shape[-2:] == (120, 120)
+        assert (float(counts.min()), float(counts.max())) == (6098, 19571)
+        assert counts.attrs["units"] == "count"
+        assert float(np.diff(ds["x"]).mean()) == pytest.approx(27.18, abs=0.01)
+        assert ds.attrs["conditions"]["dwell_time_s"] == 0.004
+    (stack,) = read_acquisitions(folder(real_data) / "cosmic_stxm-scan.hdr")
+    assert stack["photon_energy"].values.tolist() == [853.0]
+    assert stack.attrs["warnings"] == ["image 19 (857.75 eV) not beside the header"]
+
+
+def test_a_real_tomography_has_its_projections_flats_and_darks(real_data):
+    data, flat, dark = read_acquisitions(real_data / "afm_txm_apt" / "tomo" / "tomopy_tooth.h5")
+    assert {ds.attrs["technique"] for ds in (data, flat, dark)} == {"txm"}
+    assert data["intensity"].dims == ("tilt", "y", "x")
+    assert data["intensity"].shape == (181, 2, 640)
+    assert flat["intensity"].shape == dark["intensity"].shape == (10, 2, 640)
+    assert float(data["tilt"][-1]) == pytest.approx(179.0055, abs=1e-4)
+    assert data["intensity"].attrs["units"] == "count"
+    assert float(dark["intensity"].mean()) < float(data["intensity"].mean()) < float(flat["intensity"].mean())
+    assert data.attrs["uncalibrated"] == ["y", "x"]
+
+
+def test_the_virtual_specimens_stack_is_read_as_written(tmp_path):
+    rng = np.random.default_rng(0)
+    stack = rng.poisson(4000, (5, 12, 16)).astype(np.uint16)
+    energy = np.array([520.0, 530.0, 531.0, 532.0, 540.0])
+    path = data_exchange.write(tmp_path / "a.h5", stack, white=stack[:2], dark=stack[:1] // 100, energy_eV=energy,
+                               pixel_size_nm=(30.0, 40.0), exposure_s=1.0, sample="A1")
+    data, flat, dark = read_acquisitions(path)
+    np.testing.assert_array_equal(data["intensity"], stack)
+    np.testing.assert_array_equal(data["photon_energy"], energy)
+    np.testing.assert_array_equal(flat["intensity"], stack[:2])
+    np.testing.assert_array_equal(dark["intensity"], stack[:1] // 100)
+    assert (float(data["y"][1]), float(data["x"][1])) == (30.0, 40.0)
+    assert data.attrs["conditions"]["exposure_s"] == 1.0
+    assert data.attrs["vendor"]["sample"] == "A1"
+    assert flat.attrs["title"].endswith("flat field")
+
+
+def test_a_large_stack_is_read_when_it_is_used(tmp_path):
+    path = tmp_path / "large.h5"
+    with h5py.File(path, "w") as file:
+        data = file.create_dataset("exchange/data", shape=(40, 512, 512), dtype="u2", chunks=(1, 512, 512), compression="gzip")
+        data[...] = np.arange(512, dtype=np.uint16) % 5
+        data[3] = 7
+        file["exchange/theta"] = np.arange(40.0)
+    (signal,) = open_file(path)
+    assert not isinstance(signal.main.data, np.ndarray)
+    (ds,) = read_acquisitions(path)
+    assert ds["intensity"][3].values.min() == 7
+    assert any("theta has no unit" in w for w in ds.attrs["warnings"])
+
+
+def test_an_energy_in_kev_is_the_same_energy(tmp_path):
+    path = exchange.example(tmp_path)
+    with h5py.File(path, "a") as file:
+        file["measurement/instrument/monochromator/energy"] = 8.333
+        file["measurement/instrument/monochromator/energy"].attrs["units"] = "keV"
+    ds = read_acquisitions(path)[0]
+    assert ds.attrs["conditions"]["photon_energy_eV"] == pytest.approx(8333.0)
+    assert ds.attrs["vendor"]["photon_energy_source"] == "metadata"
+
+
+@pytest.mark.parametrize(("name", "energy"), [
+    ("rep01_000351_ref_20161456_ssrl-test-data_08354.0_eV_001of010.xrm", 8354.0), ("sample_8354eV.xrm", 8354.0),
+    ("a_8.333keV_b", None), ("a_11.5keV", 11500.0), ("a_0531p2_eV.hdr", 531.2), ("movie_level_3", None),
+    ("8300_eV_8400_eV", None), ("a_5eV", None), ("eV", None),
+])
+def test_an_energy_in_a_name_is_taken_only_where_it_is_one(name, energy):
+    """8.333keV has one digit before the point: too short to be told from a version, so it is left out."""
+    assert energy_in_name(name) == energy
+
+
+@pytest.mark.parametrize(("name", "role"), [
+    ("rep01_ref_2016", "flat field"), ("flat-001", "flat field"), ("dark_01", "dark field"), ("reflection", ""),
+    ("prefix_sample", ""), ("darkness", "")])
+def test_a_role_in_a_name_is_a_word_of_its_own(name, role):
+    assert role_in_name(name) == role
+
+
+def test_an_stxm_stack_needs_its_images_and_each_must_fit(tmp_path):
+    path = stxm_hdr.example(tmp_path)
+    (ds,) = read_acquisitions(path)
+    assert ds["photon_energy"].values.tolist() == [853.0, 857.75]
+    np.testing.assert_array_equal(ds["intensity"][1, 2], 1020 + np.arange(6))
+    (tmp_path / "example_a001.xim").write_text("1 2 3\n")
+    with pytest.raises(FileError, match=r"^example_a001\.xim: holds 1 x 3 numbers"):
+        open_file(path)
+    for file in tmp_path.glob("*.xim"):
+        file.unlink()
+    with pytest.raises(FileError, match="has no image beside it"):
+        open_file(path)
