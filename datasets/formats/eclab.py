@@ -21,6 +21,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -98,8 +99,11 @@ def area_or_none(area_cm2: float | None) -> float | None:
 
 def _record(record: Record, sweeping: NDArray[np.bool_]) -> Signal:
     """The rows that are not impedance, without the columns that only impedance fills."""
-    columns = {name: values[~sweeping] for name, values in record.columns.items()
-               if not values[sweeping].any() or values[~sweeping].any()}
+    columns = dict(record.columns)
+    if sweeping.any():
+        resting = ~sweeping
+        columns = {name: rest for name, values in columns.items()
+                   if (rest := values[resting]).any() or not values[sweeping].any()}
     warnings = list(record.warnings)
     used = {"time/s", "freq/Hz"}
     fields: dict[str, Field] = {}
@@ -158,7 +162,8 @@ def _impedance(record: Record, rows: NDArray[np.intp]) -> list[Signal]:
     columns = record.columns
     groups: list[list[NDArray[np.intp]]] = []
     for sweep in _sweeps(columns, rows):
-        same = next((g for g in groups if np.array_equal(columns["freq/Hz"][g[0]], columns["freq/Hz"][sweep])), None)
+        same = next((g for g in groups if len(g[0]) == len(sweep)
+                     and (columns["freq/Hz"][g[0]] == columns["freq/Hz"][sweep]).all()), None)
         if same is None:
             groups.append([sweep])
         else:
@@ -182,7 +187,11 @@ def _sweep_signal(record: Record, sweeps: Sequence[NDArray[np.intp]], whole: NDA
     """Sweeps of equal frequencies; `whole` is the longest list of frequencies in the file."""
     several = len(sweeps) > 1
     where = np.stack(sweeps) if several else sweeps[0]
-    columns = {name: values[where] for name, values in record.columns.items()}
+    first, last = int(where.flat[0]), int(where.flat[-1]) + 1
+    if last - first == where.size:  # rows in one piece need no picking
+        columns = {name: values[first:last].reshape(where.shape) for name, values in record.columns.items()}
+    else:
+        columns = {name: values[where] for name, values in record.columns.items()}
     warnings = list(record.warnings)
     fields: dict[str, Field] = {}
     if "Re(Z)/Ohm" in columns and "-Im(Z)/Ohm" in columns:
@@ -246,6 +255,7 @@ def _first(options: Sequence[str], columns: Mapping[str, Any] | Sequence[str]) -
     return next((name for name in options if name in columns), "")
 
 
+@lru_cache(maxsize=1024)
 def _unit(column: str) -> str:
     name, _, suffix = column.strip(">").rpartition("/")
     if name.endswith("/V"):  # control/V/mA is one or the other
@@ -253,6 +263,7 @@ def _unit(column: str) -> str:
     return UNITS.get(re.sub(r"\s+\d+$", "", suffix), "1") if name else "1"
 
 
+@lru_cache(maxsize=1024)
 def _variable(column: str) -> str:
     """A column's name as a variable: "-Im(Zce)/Ohm" is minus_im_zce, "|Z|/Ohm" is z_modulus, "<Ece>/V" is ece_mean."""
     name, _, suffix = column.rpartition("/")
