@@ -9,6 +9,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from datasets.errors import UnreadableFile
@@ -18,6 +19,8 @@ SEPARATORS = ("\t", ";", ",")
 CHINESE = re.compile("电压|电流|时间|循环|容量")
 MOST_HEAD_LINES = 400
 TAIL_BYTES = 4096
+SPARE, MOST_SPARE = "column", 64
+"""Cells beyond the last name: empty ones, as of rows that end in a separator, or a column that nobody named."""
 DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+([eE][+-]?\d+)?")
 
 
@@ -73,8 +76,10 @@ def read_table(path: Path, header: int, names: Sequence[str], separator: str, en
         file.seek(place)
         if not first:
             raise UnreadableFile(path, "has column names but no rows", where=f"line {header + 1}")
+        wide = max(len(cells_of(line, separator)) for line in first)
+        spare = [f"{SPARE} {i + 1}" for i in range(len(names), max(len(names) + 1, min(wide, len(names) + MOST_SPARE)))]
         try:
-            frame = pd.read_csv(file, sep=separator, header=None, names=names, index_col=False,
+            frame = pd.read_csv(file, sep=separator, header=None, names=[*names, *spare], index_col=False,
                                 decimal=_decimal(first,
                                                  separator), low_memory=False, skipinitialspace=True, skip_blank_lines=False)
         except (ValueError, pd.errors.ParserError) as error:
@@ -83,6 +88,13 @@ def read_table(path: Path, header: int, names: Sequence[str], separator: str, en
                 raise UnreadableFile(path, f"a row has {said[3]} cells under {len(names)} names",
                                      where=f"line {header + 1 + int(said[2])}") from error
             raise UnreadableFile(path, f"is no table: {' '.join(str(error).split())[:150]}") from error
+    for name in spare:
+        filled = frame[name].notna()
+        if not filled.any():
+            frame = frame.drop(columns=name)
+        elif not filled.all():  # a column without a name is filled in every row; here a row has lost its place
+            raise UnreadableFile(path, f"a row has more cells than the {len(names)} names",
+                                 where=f"line {header + 2 + int(np.argmax(filled))}")
     return frame, _cut_off(path, separator, encoding)
 
 
