@@ -19,7 +19,7 @@ one) stay signals of their own.
 import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import lru_cache
 from pathlib import Path
@@ -31,6 +31,7 @@ from numpy.typing import NDArray
 from datasets.errors import UnreadableFile
 from datasets.formats import spectra
 from datasets.formats.signal import Axis, Field, Signal
+from datasets.formats.table_header import variable
 
 POTENTIAL = ("Ewe/V", "<Ewe>/V", "<Ewe/V>", "Ecell/V", "<Ecell>/V")
 CURRENT = ("I/mA", "<I>/mA")
@@ -169,6 +170,8 @@ def _impedance(record: Record, rows: NDArray[np.intp]) -> list[Signal]:
         else:
             same.append(sweep)
     whole = max((group[0] for group in groups), key=len)
+    if len(groups) > 1:
+        record = replace(record, warnings=(*record.warnings, spectra.APART))
     return [_sweep_signal(record, group, columns["freq/Hz"][whole]) for group in groups]
 
 
@@ -239,14 +242,12 @@ def _others(columns: Mapping[str, NDArray[Any]], used: set[str]) -> dict[str, Fi
     """All columns that are not yet used, by known or by spelled-out names: nothing is dropped."""
     fields: dict[str, Field] = {}
     left = [name for name in columns if name not in used]
-    for variable, options in NAMES:
+    for quantity, options in NAMES:
         if column := _first(options, left):
-            fields[variable] = Field(columns[column], _unit(column))
+            fields[quantity] = Field(columns[column], _unit(column))
             left.remove(column)
     for column in left:
-        name = _variable(column)
-        while name in fields or name in ("time", "frequency"):
-            name += "_2"
+        name = variable(_words(column), _unit(column), fields)
         fields[name] = Field(columns[column], _unit(column))
     return fields
 
@@ -264,10 +265,10 @@ def _unit(column: str) -> str:
 
 
 @lru_cache(maxsize=1024)
-def _variable(column: str) -> str:
-    """A column's name as a variable: "-Im(Zce)/Ohm" is minus_im_zce, "|Z|/Ohm" is z_modulus, "<Ece>/V" is ece_mean."""
+def _words(column: str) -> str:
+    """A column's name in words: "-Im(Zce)/Ohm" is minus Im(Zce), "|Z|/Ohm" is z modulus, "<Ece>/V" is ece mean."""
     name, _, suffix = column.rpartition("/")
     bare = name if name and re.sub(r"\s+\d+$", "", suffix) in UNITS else column
     bare = re.sub(r"\|(.*?)\|", r"\1 modulus", bare)
     bare = re.sub(r"<(.*?)>", r"\1 mean", bare)
-    return re.sub(r"[^a-z0-9]+", "_", bare.replace("-Im", "minus Im").lower()).strip("_") or "column"
+    return bare.replace("-Im", "minus Im")

@@ -19,6 +19,7 @@ SEPARATORS = ("\t", ";", ",")
 CHINESE = re.compile("电压|电流|时间|循环|容量")
 MOST_HEAD_LINES = 400
 TAIL_BYTES = 4096
+NO_END = "the last line has no end: its last number may be cut off"
 SPARE, MOST_SPARE = "column", 64
 """Cells beyond the last name: empty ones, as of rows that end in a separator, or a column that nobody named."""
 DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+([eE][+-]?\d+)?")
@@ -99,12 +100,15 @@ def read_table(path: Path, header: int, names: Sequence[str], separator: str, en
 
 
 def _cut_off(path: Path, separator: str, encoding: str) -> list[str]:
-    """Whether the last line has fewer cells than the one before it."""
-    if encoding.startswith("utf-16"):
-        return []
+    """Whether the last line has no end, or fewer cells than the one before it."""
     with path.open("rb") as file:
         file.seek(max(0, path.stat().st_size - TAIL_BYTES))
-        rows = [line for line in file.read().splitlines()[1:] if line.strip(b" ,;\t")]
+        tail = file.read()
+    if not tail.rstrip(b"\0 \t\x1a").endswith((b"\n", b"\r")):
+        return [NO_END]
+    if encoding.startswith("utf-16"):
+        return []
+    rows = [line for line in tail.splitlines()[1:] if line.strip(b" ,;\t")]
     mark = separator.encode()
     if len(rows) > 1 and rows[-1].count(mark) < rows[-2].count(mark):
         return ["the last row lacks cells that the others have: the file may be cut off"]
