@@ -48,7 +48,7 @@ def test_every_column_has_the_numbers_that_galvani_reads(real_data, file):
     path = real_data / "echem" / file
     table = BioLogic.MPRfile(io.BytesIO(path.read_bytes())).data
     modules = biologic._modules(path)
-    columns, notes = biologic._table(path, modules["VMP data"]["data"], int(modules["VMP data"]["version"]))
+    columns, notes = biologic._table(path, modules["VMP data"].body, modules["VMP data"].version)
     assert not notes
     for name in table.dtype.names:
         if name != "flags":

@@ -199,3 +199,19 @@ def test_a_truncated_database_is_refused_in_one_line(real_data, tmp_path, keep):
     with pytest.raises(FileError, match=r"^cut\.res: ") as error:
         open_file(tmp_path / "cut.res")
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(("old", "new", "told"), [("\n4,", "\n4,5,", "line 5"), ("\n4,", "\n4,5,6,7,", "line 5")])
+def test_a_row_with_too_many_cells_is_refused_and_its_line_named(tmp_path, old, new, told):
+    path = changed(example(tmp_path, NEWARE), (old, new))
+    with pytest.raises(FileError, match=told):
+        open_file(path)
+
+
+def test_rows_may_end_in_separators_and_columns_may_lack_a_name(tmp_path):
+    path = example(tmp_path, NEWARE)
+    head, *rows = path.read_text().splitlines()
+    path.write_text("\n".join([head, *(row + ",7,,," for row in rows)]) + "\n")
+    (ds,) = read_acquisitions(path)
+    assert (ds["column_13"] == 7).all()
+    assert not [name for name in ds.data_vars if name in ("column_14", "column_15")]

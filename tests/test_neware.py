@@ -68,6 +68,31 @@ def test_what_the_library_has_to_say_arrives_as_a_warning_and_not_on_the_termina
     assert out == err == ""
 
 
+def test_an_older_binary_file_has_the_numbers_that_were_written(tmp_path):
+    """1 mA for 33 s, in the layout of version 8 as fastnda describes it."""
+    (ds,) = read_acquisitions(neware.example(tmp_path))
+    np.testing.assert_allclose(ds["time"], 3.0 * np.arange(12))
+    np.testing.assert_allclose(ds["current"], 1.0)
+    np.testing.assert_allclose(ds["potential"], 0.1)
+    np.testing.assert_allclose(ds["charge"], ds["time"] / 3600, rtol=1e-6)
+    assert ds.attrs["conditions"]["acquired"] == "2026-01-23T12:00:00.000+00:00"
+
+
+@pytest.mark.parametrize("name", ["renamed.dat", "example.ndax"])
+def test_content_decides_and_not_the_suffix(tmp_path, name):
+    path = neware.example(tmp_path).rename(tmp_path / name)
+    (ds,) = read_acquisitions(path)
+    assert ds.sizes["time"] == 12
+
+
+def test_a_binary_file_that_is_cut_off_says_so(tmp_path):
+    path = neware.example(tmp_path)
+    path.write_bytes(path.read_bytes()[:-100])
+    (ds,) = read_acquisitions(path)
+    assert ds.sizes["time"] == 10
+    assert any("cut off" in warning for warning in ds.attrs["warnings"])
+
+
 @pytest.mark.parametrize("keep", [0.3, 0.9])
 def test_a_truncated_archive_is_refused_in_one_line(real_data, tmp_path, keep):
     raw = (real_data / "echem" / "navani_test.ndax").read_bytes()

@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 from app_study import image, scene, spectrum_image
+from datasets.phantom.writers import mrc
 
 from correlate.ingest import import_files
 from correlate.place import align_pair, pairs_of
 from correlate.study import Study
 from dashboards.source import chain
-from datasets.phantom.writers import mrc
 from datasets.sheet import FILE_NAME, File, Sample, Sheet, write_sheet
 
 
@@ -29,7 +29,8 @@ def study(tmp_path):
 
 
 def test_a_map_goes_with_the_image_of_its_scan_and_the_image_is_aligned(study):
-    assert [(p.fixed, p.moving) for p in pairs_of(study, "A", study.acquisitions("A"))] == [("A/wide-0", "A/si-0"), ("A/si-0", "A/si-1")]
+    pairs = pairs_of(study, "A", study.acquisitions("A"))
+    assert [(p.fixed, p.moving) for p in pairs] == [("A/wide-0", "A/si-0"), ("A/si-0", "A/si-1")]
 
 
 def test_one_scan_is_placed_by_identity_and_without_error(study):

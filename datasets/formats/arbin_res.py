@@ -22,6 +22,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import IO
 
+import numpy as np
 import pandas as pd
 
 from datasets.errors import UnreadableFile
@@ -64,9 +65,18 @@ def read(path: Path) -> tuple[Signal, ...]:
         title = str(metadata.get("Test_Name") or path.stem)
         if "Data_Point" in rows.columns:
             rows = rows.sort_values("Data_Point", kind="stable")
-        table = cycler.Table(path, rows.drop(columns="Test_ID").reset_index(drop=True), title, 1, metadata, notes)
+        lost = _lost(rows)
+        table = cycler.Table(path, rows.drop(columns="Test_ID").reset_index(drop=True), title, 1, metadata, (*notes, *lost))
         found.append(cycler.record(table, ARBIN))
     return tuple(found)
+
+
+def _lost(rows: pd.DataFrame) -> tuple[str, ...]:
+    """A warning where the points of a test, sorted, are not numbered one by one."""
+    if "Data_Point" not in rows.columns:
+        return ()
+    gaps = int((np.diff(rows["Data_Point"].to_numpy(dtype=np.float64), prepend=0.0) != 1).sum())
+    return (f"the points are not numbered one by one ({gaps} gaps): the database may be damaged",) if gaps else ()
 
 
 def _check_pages(path: Path) -> None:

@@ -11,6 +11,9 @@ Settings: technique (byte 0), comment (7), electrode material (0x11e), electroly
 electrode (0x215): offsets as in yadg; texts have their length before them. Log: the start of the acquisition as days since
 1899-12-30 at byte 585, or at 465, 469 or 473 as galvani has seen; local time, the zone is not stored.
 
+Where column numbers have one byte (version 0 of some programs), a number that is not known is the low byte of one above 255,
+and 174 beside Ewe is 430, Phase(Zwe-ce); as in yadg.
+
 A column of unknown number: the record's size tells the sum of the unknown columns' sizes. If that decides each size, all is
 read and the unknown column is kept by its number; if not, the columns before the first and after the last unknown one are read,
 which is certain, and the rest is not. A warning says so.
@@ -18,15 +21,15 @@ which is certain, and the rest is not. A warning says so.
 Not understood: most of the settings, parameters of the technique among them; the meaning of `VMP ExtDev`.
 """
 
-import io
 import math
+import re
 import struct
-import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import datetime, timedelta
+from functools import lru_cache
 from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from galvani import BioLogic
@@ -38,6 +41,13 @@ from datasets.formats.signal import Format, Signal
 
 MAGIC = b"BIO-LOGIC MODULAR FILE\x1a"
 HEADER_BYTES = 52
+MODULE, NEWER = b"MODULE", b"\xff\xff\xff\xff"
+OLD_HEADER, NEW_HEADER = struct.Struct("<10s25xII8s"), struct.Struct("<10s25x4xII4x8s")
+"""Short name, length, version, date; the newer one has a maximum length and one more number."""
+MORE_COLUMNS = {295: ("I Range", "<u2"), 326: ("P/W", "<f4"), 379: ("Energy charge/W.h", "<f8"), 471: ("<Ece>/V", "<f4"),
+                475: ("THD Ece/%", "<f4"), 478: ("NSD Ece/%", "<f4"), 481: ("NSR Ece/%", "<f4"), 503: ("|Ece h7|/V", "<f4")}
+"""Columns that yadg knows and galvani does not."""
+WRAP, WORKING_MEAN, WORKING = 256, 174, (6, 77)
 TECHNIQUES = {0x04: "GCPL", 0x06: "CV", 0x0B: "OCV", 0x16: "MP", 0x18: "CA", 0x19: "CP", 0x1C: "WAIT", 0x1D: "PEIS",
               0x1E: "GEIS", 0x30: "CV", 0x32: "ZIR", 0x33: "CVA", 0x6C: "LSV", 0x75: "CoV", 0x76: "CoC", 0x77: "GCPL",
               0x7F: "MB", 0x88: "BCD"}
@@ -52,6 +62,14 @@ AREA_OFFSET = 0x211
 MOST_UNKNOWN = 4
 
 
+class Module(NamedTuple):
+    """One module of the file; nothing is copied."""
+
+    body: memoryview
+    version: int
+    date: bytes
+
+
 def read(path: Path) -> tuple[Signal, ...]:
     """Record and impedance of an .mpr file.
 
@@ -64,8 +82,8 @@ def read(path: Path) -> tuple[Signal, ...]:
     data = modules.get("VMP data")
     if data is None:
         raise UnreadableFile(path, f"has no module 'VMP data', only {', '.join(map(repr, modules)) or 'none'}")
-    columns, notes = _table(path, data["data"], int(data["version"]))
-    settings = modules.get("VMP Set", {}).get("data", b"")
+    columns, notes = _table(path, data.body, data.version)
+    settings = bytes(modules["VMP Set"].body) if "VMP Set" in modules else b""
     metadata = _settings(settings)
     started, remark = _started(modules)
     code = settings[0] if settings else 0
@@ -75,28 +93,29 @@ def read(path: Path) -> tuple[Signal, ...]:
     return eclab.signals(eclab.Record(path, columns, technique, started, metadata, _area(settings), (*notes, *remark)))
 
 
-def _modules(path: Path) -> dict[str, Mapping[str, Any]]:
+def _modules(path: Path) -> dict[str, Module]:
     raw = path.read_bytes()
     if not raw.startswith(MAGIC) or len(raw) <= HEADER_BYTES:
         raise UnreadableFile(path, f"ends after {len(raw)} bytes, before its first module")
-    stream = io.BytesIO(raw)  # reading beyond its end gives what is left, whatever length a damaged header declares
-    stream.seek(HEADER_BYTES)
-    modules: dict[str, Mapping[str, Any]] = {}
+    view = memoryview(raw)
+    modules: dict[str, Module] = {}
     place = HEADER_BYTES
-    try:
-        for module in BioLogic.read_VMP_modules(stream):
-            name = bytes(module["shortname"]).decode("latin-1").strip()
-            modules.setdefault(name, module)
-            place = stream.tell()
-    except OSError as error:
-        raise UnreadableFile(path, f"the module at byte {place} is cut off: the file ends at byte {len(raw)}",
-                             where=f"after {', '.join(modules) or 'the header'}", todo="copy the file again") from error
-    except ValueError as error:
-        raise UnreadableFile(path, "expected the start of a module and found other bytes", where=f"byte {place}") from error
+    while place < len(raw):
+        if raw[place:place + 6] != MODULE:
+            raise UnreadableFile(path, "expected the start of a module and found other bytes", where=f"byte {place}")
+        head = place + 6
+        layout = NEW_HEADER if raw[head + 35:head + 39] == NEWER else OLD_HEADER
+        body = head + layout.size
+        name, length, version, date = layout.unpack(raw[head:body].ljust(layout.size, b"\0"))
+        if body + length > len(raw):
+            raise UnreadableFile(path, f"the module at byte {place} is cut off: the file ends at byte {len(raw)}",
+                                 where=f"after {', '.join(modules) or 'the header'}", todo="copy the file again")
+        modules.setdefault(name.decode("latin-1").strip(), Module(view[body:body + length], version, date))
+        place = body + length
     return modules
 
 
-def _table(path: Path, body: bytes, version: int) -> tuple[dict[str, NDArray[Any]], list[str]]:
+def _table(path: Path, body: memoryview, version: int) -> tuple[dict[str, NDArray[Any]], list[str]]:
     where = f"module 'VMP data', version {version}"
     if len(body) < 7:
         raise UnreadableFile(path, "the table is empty", where=where)
@@ -116,26 +135,51 @@ def _table(path: Path, body: bytes, version: int) -> tuple[dict[str, NDArray[Any
         raise UnreadableFile(path, f"holds {points} points of {count} columns", where=where)
     if size % points:
         raise UnreadableFile(path, f"declares {points} points, which do not divide its {size} bytes of data", where=where)
-    dtype, flags, notes = _record_type(path, numbers, size // points, where)
+    dtype, flags, notes = _record_type(path, tuple(numbers), size // points, where, narrow=width == 1)
     table = np.frombuffer(body, dtype, points, start)
     columns: dict[str, NDArray[Any]] = {str(name): table[name] for name in dtype.names or () if name != "flags"}
-    for name, (mask, _) in flags.items():
-        shift = (int(mask) & -int(mask)).bit_length() - 1
-        columns[str(name)] = (table["flags"] & mask) >> np.uint8(shift)
+    for name, mask in flags.items():
+        shift = (mask & -mask).bit_length() - 1
+        columns[name] = (table["flags"] & np.uint8(mask)) >> np.uint8(shift)
     return columns, notes
 
 
-def _record_type(path: Path, numbers: Sequence[int], size: int,
-                 where: str) -> tuple[np.dtype[Any], Mapping[str, Any], list[str]]:
+@lru_cache(maxsize=256)
+def _layout(numbers: tuple[int, ...], *, narrow: bool) -> tuple[list[tuple[str, str]], dict[str, int]]:
+    """Name and type of each stored column, and flag -> mask within the byte of flags; "" is the type of an unknown column."""
+    layout: list[tuple[str, str]] = []
+    flags: dict[str, int] = {}
+    for number in numbers:
+        if number in BioLogic.VMPdata_colID_flag_map:
+            name, mask, _ = BioLogic.VMPdata_colID_flag_map[number]
+            flags[name] = int(mask)
+            name, kind = "flags", "u1"
+            if any(known == name for known, _ in layout):
+                continue
+        else:
+            if narrow and number == WORKING_MEAN and any(n in numbers for n in WORKING):
+                number += WRAP
+            known = _known(number) or (_known(number + WRAP) if narrow else None)
+            name, kind = known or (f"unknown_colID_{number}", "")
+        taken = sum(re.fullmatch(re.escape(name) + r"( \d+)?", other) is not None for other, _ in layout)
+        layout.append((f"{name} {taken + 1}" if taken else name, kind))
+    return layout, flags
+
+
+def _known(number: int) -> tuple[str, str] | None:
+    return BioLogic.VMPdata_colID_dtype_map.get(number) or MORE_COLUMNS.get(number)
+
+
+def _record_type(path: Path, numbers: tuple[int, ...], size: int, where: str, *,
+                 narrow: bool) -> tuple[np.dtype[Any], dict[str, int], list[str]]:
     """Layout of one point of `size` bytes; unknown columns get the sizes that make it fit, where only one choice does."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # unknown columns are dealt with here
-        layout, flags = BioLogic.VMPdata_dtype_from_colIDs(numbers)
+    layout, flags = _layout(numbers, narrow=narrow)
+    layout = list(layout)
     names = [name for name, _ in layout]
-    unknown = [i for i, name in enumerate(names) if name.startswith("unknown_colID")]
-    sizes: list[int | None] = [None if i in unknown else np.dtype(kind).itemsize for i, (_, kind) in enumerate(layout)]
+    unknown = [i for i, (_, kind) in enumerate(layout) if not kind]
+    sizes: list[int | None] = [np.dtype(kind).itemsize if kind else None for _, kind in layout]
     left = size - sum(s or 0 for s in sizes)
-    told = ", ".join(name.removeprefix("unknown_colID_") for name in (names[i] for i in unknown))
+    told = ", ".join(names[i].removeprefix("unknown_colID_") for i in unknown)
     if not unknown and left:
         raise UnreadableFile(path, f"a point has {size} bytes, its {len(numbers)} columns need {size - left}", where=where)
     if left < len(unknown) or len(set(names)) < len(names):
@@ -179,17 +223,17 @@ def _area(settings: bytes) -> float | None:
     return float(area) if math.isfinite(area) else None
 
 
-def _started(modules: Mapping[str, Mapping[str, Any]]) -> tuple[datetime | None, list[str]]:
+def _started(modules: Mapping[str, Module]) -> tuple[datetime | None, list[str]]:
     """Clock at time 0, from the log; the date of the settings says which of the possible places holds it."""
     log = modules.get("VMP LOG")
     try:
-        date = BioLogic.parse_BioLogic_date(bytes(modules["VMP Set"]["date"]))
+        date = BioLogic.parse_BioLogic_date(modules["VMP Set"].date)
     except (KeyError, ValueError, UnicodeDecodeError):
         date = None
     moments = []
     for offset in OLE_OFFSETS if log is not None else ():
-        if log is not None and len(log["data"]) >= offset + 8:
-            (days,) = struct.unpack_from("<d", log["data"], offset)
+        if log is not None and len(log.body) >= offset + 8:
+            (days,) = struct.unpack_from("<d", log.body, offset)
             if OLE_DAYS[0] < days < OLE_DAYS[1]:
                 moments.append(OLE_EPOCH + timedelta(milliseconds=round(days * 86400e3)))
     agreeing = [moment for moment in moments if date is None or moment.date() == date]

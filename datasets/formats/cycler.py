@@ -118,6 +118,7 @@ def record(table: Table, dialect: Dialect) -> Signal:
         if name in columns:
             values[name] = clock.seconds(frame[columns[name]])
     words = frame[columns["mode"]] if "mode" in columns else None
+    notes += _no_numbers(frame, columns)
     point = np.isfinite(values["potential"]) & np.isfinite(values["current"])
     blank = ~point & ~np.isfinite(values.get("time", values.get("step_time", np.full(len(frame), np.nan))))
     if blank.any() or not point.all():
@@ -184,6 +185,16 @@ def _numbers(column: pd.Series) -> Floats:
     if column.dtype.kind in "biuf":
         return column.to_numpy(dtype=np.float64)
     return pd.to_numeric(column, errors="coerce").to_numpy(dtype=np.float64, copy=True)
+
+
+def _no_numbers(frame: pd.DataFrame, columns: Mapping[str, str]) -> list[str]:
+    """A warning where a column of numbers has other cells, which become NaN."""
+    found = []
+    for name, label in columns.items():
+        if name in KIND and name not in CLOCKS and frame[label].dtype.kind not in "biuf":
+            lost = int((frame[label].notna() & pd.to_numeric(frame[label], errors="coerce").isna()).sum())
+            found += [f"column {label!r} has {lost} cells that are no numbers"] if lost else []
+    return found
 
 
 def _moments(dates: pd.Series, dialect: Dialect, *, every: bool) -> Floats | None:
@@ -298,11 +309,9 @@ def _others(frame: pd.DataFrame, used: set[str], taken: set[str], notes: list[st
                 left.append(str(label))
             continue
         name, unit = name_and_unit(str(label))
-        name = variable(name)
-        while name in fields or name in taken or name == "time":
-            name += "_2"
-        counted = column.dtype.kind in "iu"
-        fields[name] = Field(numbers, unit if unit not in ("", "clock") else "1" if counted else "arbitrary")
+        if unit in ("", "clock"):
+            unit = "1" if column.dtype.kind in "iu" else "arbitrary"
+        fields[variable(name, unit, taken | fields.keys())] = Field(numbers, unit)
     if left:
         notes.append(f"columns of words are left out: {', '.join(left[:10])}")
     return fields

@@ -21,6 +21,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,7 @@ from numpy.typing import NDArray
 from datasets.errors import UnreadableFile
 from datasets.formats import spectra
 from datasets.formats.signal import Axis, Field, Signal
+from datasets.formats.table_header import variable
 
 POTENTIAL = ("Ewe/V", "<Ewe>/V", "<Ewe/V>", "Ecell/V", "<Ecell>/V")
 CURRENT = ("I/mA", "<I>/mA")
@@ -98,8 +100,11 @@ def area_or_none(area_cm2: float | None) -> float | None:
 
 def _record(record: Record, sweeping: NDArray[np.bool_]) -> Signal:
     """The rows that are not impedance, without the columns that only impedance fills."""
-    columns = {name: values[~sweeping] for name, values in record.columns.items()
-               if not values[sweeping].any() or values[~sweeping].any()}
+    columns = dict(record.columns)
+    if sweeping.any():
+        resting = ~sweeping
+        columns = {name: rest for name, values in columns.items()
+                   if (rest := values[resting]).any() or not values[sweeping].any()}
     warnings = list(record.warnings)
     used = {"time/s", "freq/Hz"}
     fields: dict[str, Field] = {}
@@ -158,16 +163,15 @@ def _impedance(record: Record, rows: NDArray[np.intp]) -> list[Signal]:
     columns = record.columns
     groups: list[list[NDArray[np.intp]]] = []
     for sweep in _sweeps(columns, rows):
-        same = next((g for g in groups if np.array_equal(columns["freq/Hz"][g[0]], columns["freq/Hz"][sweep])), None)
+        same = next((g for g in groups if len(g[0]) == len(sweep)
+                     and (columns["freq/Hz"][g[0]] == columns["freq/Hz"][sweep]).all()), None)
         if same is None:
             groups.append([sweep])
         else:
             same.append(sweep)
     whole = max((group[0] for group in groups), key=len)
     if len(groups) > 1:
-        sizes = ", ".join(f"{len(group)} x {len(group[0])}" for group in groups)
-        apart = f"sweeps over different frequencies are kept apart: {sizes} points"
-        record = replace(record, warnings=(*record.warnings, apart))
+        record = replace(record, warnings=(*record.warnings, spectra.APART))
     return [_sweep_signal(record, group, columns["freq/Hz"][whole]) for group in groups]
 
 
@@ -186,7 +190,11 @@ def _sweep_signal(record: Record, sweeps: Sequence[NDArray[np.intp]], whole: NDA
     """Sweeps of equal frequencies; `whole` is the longest list of frequencies in the file."""
     several = len(sweeps) > 1
     where = np.stack(sweeps) if several else sweeps[0]
-    columns = {name: values[where] for name, values in record.columns.items()}
+    first, last = int(where.flat[0]), int(where.flat[-1]) + 1
+    if last - first == where.size:  # rows in one piece need no picking
+        columns = {name: values[first:last].reshape(where.shape) for name, values in record.columns.items()}
+    else:
+        columns = {name: values[where] for name, values in record.columns.items()}
     warnings = list(record.warnings)
     fields: dict[str, Field] = {}
     if "Re(Z)/Ohm" in columns and "-Im(Z)/Ohm" in columns:
@@ -234,14 +242,12 @@ def _others(columns: Mapping[str, NDArray[Any]], used: set[str]) -> dict[str, Fi
     """All columns that are not yet used, by known or by spelled-out names: nothing is dropped."""
     fields: dict[str, Field] = {}
     left = [name for name in columns if name not in used]
-    for variable, options in NAMES:
+    for quantity, options in NAMES:
         if column := _first(options, left):
-            fields[variable] = Field(columns[column], _unit(column))
+            fields[quantity] = Field(columns[column], _unit(column))
             left.remove(column)
     for column in left:
-        name = _variable(column)
-        while name in fields or name in ("time", "frequency"):
-            name += "_2"
+        name = variable(_words(column), _unit(column), fields)
         fields[name] = Field(columns[column], _unit(column))
     return fields
 
@@ -250,6 +256,7 @@ def _first(options: Sequence[str], columns: Mapping[str, Any] | Sequence[str]) -
     return next((name for name in options if name in columns), "")
 
 
+@lru_cache(maxsize=1024)
 def _unit(column: str) -> str:
     name, _, suffix = column.strip(">").rpartition("/")
     if name.endswith("/V"):  # control/V/mA is one or the other
@@ -257,10 +264,11 @@ def _unit(column: str) -> str:
     return UNITS.get(re.sub(r"\s+\d+$", "", suffix), "1") if name else "1"
 
 
-def _variable(column: str) -> str:
-    """A column's name as a variable: "-Im(Zce)/Ohm" is minus_im_zce, "|Z|/Ohm" is z_modulus, "<Ece>/V" is ece_mean."""
+@lru_cache(maxsize=1024)
+def _words(column: str) -> str:
+    """A column's name in words: "-Im(Zce)/Ohm" is minus Im(Zce), "|Z|/Ohm" is z modulus, "<Ece>/V" is ece mean."""
     name, _, suffix = column.rpartition("/")
     bare = name if name and re.sub(r"\s+\d+$", "", suffix) in UNITS else column
     bare = re.sub(r"\|(.*?)\|", r"\1 modulus", bare)
     bare = re.sub(r"<(.*?)>", r"\1 mean", bare)
-    return re.sub(r"[^a-z0-9]+", "_", bare.replace("-Im", "minus Im").lower()).strip("_") or "column"
+    return bare.replace("-Im", "minus Im")

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from datasets.errors import UnreadableFile
 from datasets.formats.signal import Axis, Field, Format, Signal
+from datasets.formats.table_header import variable
 
 MAGIC = b"EXPLAIN"
 IMPEDANCE = "ZCURVE"
@@ -83,6 +84,9 @@ def _parse(path: Path, lines: list[str], warnings: list[str]) -> tuple[dict[str,
             settings["TAG"] = items[1]
         elif len(items) >= 3 and items[0]:
             settings[items[0]] = items[2]
+        elif len(items) > 3 and not items[0] and tables and not np.isnan(_number_or_nan(items[2])):
+            raise UnreadableFile(path, "a row of numbers stands outside any table: a row above it is damaged",
+                                 where=f"line {number}")
         elif items[0].strip() not in ("", MAGIC.decode()) or len(items) > 1:
             warnings.append(f"line {number} is no setting and no row of a table: it is not read")
     return settings, tables
@@ -176,9 +180,9 @@ def _fields(table: _Table, known: Mapping[str, str], used: set[str]) -> dict[str
         if name in used:
             continue
         values, unit = table.columns[name]
-        variable = known.get(name) or re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")
-        if variable and variable not in fields:
-            fields[variable] = Field(values, UNITS.get(unit, "1"))
+        unit = UNITS.get(unit, "1")
+        if name:
+            fields[known.get(name) or variable(name, unit, fields)] = Field(values, unit)
     return fields
 
 

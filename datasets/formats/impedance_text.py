@@ -17,6 +17,7 @@ Not read: impedance per area, which cannot be given in ohm without the area.
 import math
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -26,7 +27,7 @@ from datasets.errors import UnreadableFile
 from datasets.formats import clock, cycler, spectra
 from datasets.formats.signal import Field, Format, Signal
 from datasets.formats.table_header import unit_of, variable
-from datasets.formats.text_table import encoding_of, head_lines
+from datasets.formats.text_table import NO_END, encoding_of, head_lines
 from datasets.units import compatible, factor
 
 NAMES: Mapping[str, frozenset[str]] = {
@@ -74,7 +75,10 @@ def read(path: Path) -> tuple[Signal, ...]:
         end = heads[i + 1][0] if i + 1 < len(heads) else len(lines)
         title = f"{path.stem}, {i + 1} of {len(heads)}" if len(heads) > 1 else path.stem
         found += _block(path, title, lines, number, end, head, about)
-    return tuple(found) if heads else _bare(path, lines)
+    found = found if heads else [*_bare(path, lines)]
+    if lines[-1].strip():
+        found = [replace(signal, warnings=(*signal.warnings, NO_END)) for signal in found]
+    return tuple(found)
 
 
 def _block(path: Path, title: str, lines: Sequence[str], start: int, end: int, head: Mapping[str, tuple[int, str]],
@@ -106,8 +110,10 @@ def _block(path: Path, title: str, lines: Sequence[str], start: int, end: int, h
     for name in ("elapsed", "potential", "current"):
         if name in columns:
             others[name] = Field(columns[name], KINDS[name])
-    others |= {name: Field(column, head[name][1] or "arbitrary") for name, column in columns.items()
-               if name.lstrip("-") not in KINDS and name not in others}
+    for name, column in columns.items():
+        if name.lstrip("-") not in KINDS:
+            unit = head[name][1] or "arbitrary"
+            others[variable(name, unit, others)] = Field(column, unit)
     return spectra.signals(path, title, columns["frequency"], impedance, others, about, _conditions(about), (*notes, *remark))
 
 
@@ -167,7 +173,7 @@ def _quantity(cell: str) -> tuple[str, str]:
         kind = KINDS[name]
         if bare in spellings and (not unit or compatible(unit, kind)):
             return ("-" if negative and name in ("imaginary", "phase") else "") + name, unit
-    return variable(text), unit
+    return variable(text, unit), unit
 
 
 def _numbers(line: str) -> list[float]:
@@ -193,11 +199,17 @@ def _bare(path: Path, lines: Sequence[str]) -> tuple[Signal, ...]:
         raise UnreadableFile(path,
                              "has no line of column names, and does not end in rows of frequency, real and imaginary part",
                              todo="the file may be truncated or damaged")
+    filled = [(number, line) for number, line in enumerate(lines) if line.strip()]
+    for number, line in filled[:-len(rows)]:
+        if len(_numbers(line)) == 3 or (len(NUMBER.findall(line)) > 2 and not re.search(r"[A-Za-z]{3}", line)):
+            raise UnreadableFile(path,
+                                 f"the row {line.strip()[:40]!r} breaks the column of frequencies, or is none of three numbers",
+                                 where=f"line {number + 1}", todo="the file may be damaged")
     frequency, real, imaginary = rows.T
     impedance = real + 1j * imaginary
     notes = ("the file has no column names: its columns are taken as frequency, real and imaginary part, in Hz and ohm",
              *spectra.doubt_of_sign(impedance))
-    about = {"lines above": [line for line in lines if line.strip()][:-len(rows)][:20]}
+    about = {"lines above": [line for _, line in filled[:-len(rows)]][:20]}
     return spectra.signals(path, path.stem, frequency, impedance, {}, about, {}, notes)
 
 

@@ -1,4 +1,4 @@
-"""Neware cycler files (.ndax), read by fastnda.
+"""Neware cycler files (.ndax, .nda), read by fastnda.
 
 An .ndax file is a zip archive: `data.ndc` (potential, current), `data_runInfo.ndc` (times and counters, more sparse),
 `data_step.ndc` (cycle, step index and type of each step), `data_AUX_*.ndc` (auxiliary channels) and XML with the protocol. The
@@ -13,6 +13,11 @@ binary layout is not published; fastnda (BSD-3) decodes it and was held against 
 - Auxiliary channels are matched to their names by order, which fastnda itself calls an assumption; one real file has 25 "V" in
   a channel that must be a temperature. They arrive under fastnda's names, with a warning.
 
+An .nda file, of the older programs, is one binary table behind a header that begins with "NEWARE" and has the version of the
+layout in byte 14. fastnda knows layouts 1 to 29, 129 and 130 and warns where it has seen no file of one; some have no cycle
+numbers, and then fastnda's own arrive with a warning. fastnda looks at the suffix, so a file with another one is handed to it
+under a link.
+
 Not read: the logs (data_log.ndc, data_es.ndc).
 """
 
@@ -20,11 +25,14 @@ import logging
 import re
 import warnings
 import zipfile
-from collections.abc import Iterator
+import zlib
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
+from xml.etree import ElementTree
 
 import fastnda
 import numpy as np
@@ -36,6 +44,10 @@ from datasets.errors import UnreadableFile
 from datasets.formats.signal import Axis, Field, Format, Signal
 
 ZIP = b"PK\x03\x04"
+NDA = b"NEWARE"
+NEWEST_NARROW = 29
+"""Above this version of .nda, places in the file have eight bytes."""
+PROTOCOL = "Step.xml"
 TABLE = "data.ndc"
 MOST_INFLATION = 1100
 """Deflate cannot pack tighter than 1032 to 1: an archive that declares more is damaged or means harm."""
@@ -50,16 +62,22 @@ def read(path: Path) -> tuple[Signal, ...]:
     UnreadableFile
         If the archive is damaged or is none of Neware's.
     """
-    _check_archive(path)
-    with _remarks() as notes:
+    archive = _head(path).startswith(ZIP)
+    metadata = _check_archive(path) if archive else {}
+    with _remarks() as notes, _named(path, ".ndax" if archive else ".nda") as file:
         try:
-            table = fastnda.read(path, cycle_mode="raw", raw_categories=True)
+            table = fastnda.read(file, cycle_mode="raw", raw_categories=True)
+            if not archive:
+                metadata = _plain(fastnda.read_metadata(file))
         except (Exception, PanicException) as error:  # polars panics with an exception of its own kind
             what = " ".join(str(error).split())[:150]
             raise UnreadableFile(path, f"fastnda cannot decode it: {type(error).__name__}: {what}",
                                  todo="the file may be damaged") from error
     if table.height == 0:
-        raise UnreadableFile(path, "holds no points", where=TABLE)
+        raise UnreadableFile(path, "holds no points", where=TABLE if archive else "")
+    if table.estimated_size() > MOST_INFLATION * path.stat().st_size:
+        raise UnreadableFile(path, f"gives {table.height} points from {path.stat().st_size} bytes",
+                             todo="the file may be damaged")
     columns: dict[str, NDArray[Any]] = {name: table[name].to_numpy() for name in table.columns}
     time = columns["total_time_s"].astype(np.float64)
     if not np.isfinite(time).all():
@@ -78,32 +96,98 @@ def read(path: Path) -> tuple[Signal, ...]:
         fields[_variable(stem if unit in UNITS else name)] = Field(columns[name], UNITS.get(unit, "arbitrary"))
     if extra:
         notes.append(f"auxiliary channels {', '.join(extra)}: names and units are matched by order, and may be wrong")
+    if not archive:
+        notes += _cut_off(path)
     conditions: dict[str, Any] = {}
     if "unix_time_s" in columns and 0 < float(columns["unix_time_s"][0]) < 1e11:
         start = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=float(columns["unix_time_s"][0]) - float(time[0]))
         conditions["acquired"] = start.isoformat(timespec="milliseconds")
-    metadata = _metadata(path, notes)
     seen = set(columns.get("step_type", np.empty(0)).tolist())
     metadata["step_types"] = {str(code): str(name) for code, name in STEP_TYPE_MAP.items() if code in seen}
     return (Signal(str(metadata.get("title") or path.stem), (Axis("time", time, "s"),), fields, path, metadata, conditions,
                    "cycling", tuple(dict.fromkeys(notes))),)
 
 
-def _check_archive(path: Path) -> None:
-    if path.suffix.lower() != ".ndax":
-        raise UnreadableFile(path, "is a Neware archive, but does not end in .ndax", todo="rename it")
+def _check_archive(path: Path) -> dict[str, Any]:
+    """What the archive says of the test, if it is one of Neware's that can hold what it declares."""
     try:
         with zipfile.ZipFile(path) as archive:
             members = archive.infolist()
+            declared = sum(member.file_size for member in members)
+            if declared > MOST_INFLATION * path.stat().st_size:
+                raise UnreadableFile(path, f"declares {declared} bytes inside an archive of {path.stat().st_size}",
+                                     where="directory at its end")
+            if TABLE not in archive.namelist():
+                raise UnreadableFile(path, f"has no {TABLE}; found {', '.join(m.filename for m in members[:5])}")
+            return _protocol(archive)
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
+        if isinstance(error, UnreadableFile):
+            raise
         raise UnreadableFile(path, f"is a damaged zip archive: {error}", where="directory at its end",
                              todo="copy the file again") from error
-    declared = sum(member.file_size for member in members)
-    if declared > MOST_INFLATION * path.stat().st_size:
-        raise UnreadableFile(path, f"declares {declared} bytes inside an archive of {path.stat().st_size}",
-                             where="directory at its end")
-    if TABLE not in {member.filename for member in members}:
-        raise UnreadableFile(path, f"has no {TABLE}; found {', '.join(m.filename for m in members[:5])}")
+
+
+def _protocol(archive: zipfile.ZipFile) -> dict[str, Any]:
+    """Remark, head and steps of the protocol; a fault here must not cost the data."""
+    try:
+        config = ElementTree.fromstring(archive.read(PROTOCOL).decode("gb18030",
+                                                                      errors="ignore").partition("?>")[2]).find("config")
+    except (KeyError, ElementTree.ParseError, zipfile.BadZipFile, ValueError, zlib.error):
+        return {}
+    tree = _branches(config) if config is not None else {}
+    found = {key: item["Value"] for key, item in tree.get("Head_Info", {}).items() if isinstance(item,
+                                                                                                 dict) and "Value" in item}
+    return {"title": found.get("Remark", ""), "head": found, "protocol": tree.get("Step_Info")}
+
+
+def _branches(element: ElementTree.Element) -> dict[str, Any]:
+    """Attributes and children of an element; children of one name become a list."""
+    found: dict[str, Any] = dict(element.attrib)
+    for child in element:
+        branch = _branches(child)
+        if child.tag not in found:
+            found[child.tag] = branch
+        elif isinstance(found[child.tag], list):
+            found[child.tag].append(branch)
+        else:
+            found[child.tag] = [found[child.tag], branch]
+    return found
+
+
+def _head(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(len(NDA))
+
+
+def _cut_off(path: Path) -> list[str]:
+    """Whether the header of an .nda promises more bytes of points than the file has."""
+    with path.open("rb") as file:
+        header = file.read(128)
+    newer = header[14] > NEWEST_NARROW
+    at, width = (82, 8) if newer else (64, 4)
+    begin, length = (int.from_bytes(header[at + i * width:at + (i + 1) * width], "little") for i in range(2))
+    size = path.stat().st_size
+    if begin + length > size:
+        return [f"the header promises points up to byte {begin + length} and the file ends at byte {size}: it may be cut off"]
+    return []
+
+
+@contextmanager
+def _named(path: Path, suffix: str) -> Iterator[Path]:
+    """The file under a name with the suffix by which fastnda tells its formats."""
+    if path.suffix.lower() == suffix:
+        yield path
+        return
+    with TemporaryDirectory() as folder:
+        link = Path(folder) / f"file{suffix}"
+        link.symlink_to(path.resolve())
+        yield link
+
+
+def _plain(about: Mapping[str, Any]) -> dict[str, Any]:
+    """What an .nda says of the test, without empty texts."""
+    found = {name: value for name, value in about.items() if value not in ("", None)}
+    return {"title": str(found.get("remarks") or found.get("barcode") or ""), **found}
 
 
 @contextmanager
@@ -145,28 +229,14 @@ def _charges(columns: dict[str, NDArray[Any]]) -> dict[str, Field]:
     return fields
 
 
-def _metadata(path: Path, notes: list[str]) -> dict[str, Any]:
-    """Remark, part number and protocol; a fault here must not cost the data."""
-    try:
-        with _remarks() as remarks:
-            about = fastnda.read_metadata(path)
-    except (Exception, PanicException) as error:
-        notes.append(f"the metadata cannot be read: {type(error).__name__}")
-        return {}
-    notes += remarks
-    step = about.get("Step")
-    head = step.get("Head_Info") if isinstance(step, dict) else None
-    found = {key: item["Value"] for key, item in (head or {}).items() if isinstance(item, dict) and "Value" in item}
-    protocol = step.get("Step_Info") if isinstance(step, dict) else None
-    return {"title": found.get("Remark", ""), "head": found, "protocol": protocol}
-
-
 def _variable(name: str) -> str:
     return re.sub(r"[^a-z0-9]+", "_", name.lower().replace("?", "unknown")).strip("_")
 
 
 def recognises(head: bytes, path: Path) -> bool:
-    """A zip archive with the table of a Neware run; one whose directory is damaged is taken by its name."""
+    """By the first word, or a zip archive with the table of a run; one whose directory is damaged is taken by its name."""
+    if head.startswith(NDA):
+        return True
     if not head.startswith(ZIP):
         return False
     try:
@@ -176,4 +246,24 @@ def recognises(head: bytes, path: Path) -> bool:
         return path.suffix.lower() == ".ndax"
 
 
-NEWARE = Format(name="neware ndax", suffixes=frozenset({".ndax"}), recognises=recognises, read=read, version="1")
+def example(folder: Path) -> Path:
+    """Twelve points of a constant current of 1 mA in layout 8 of .nda: current in 0.01 mA, charge in 0.01 mA s."""
+    table = np.zeros(12, [("identifier", "<u1"), ("index", "<u4"), ("cycle", "<u4"), ("step", "<u1"), ("type", "<u1"),
+                          ("time", "<u4"), ("voltage", "<i4"), ("current", "<i4"), ("pad", "V8"), ("charge", "<i8"),
+                          ("energy", "<i8"), ("clock", "<u8"), ("sum", "<u4")])
+    seconds = 3 * np.arange(12)
+    table["index"], table["cycle"], table["step"], table["type"] = np.arange(1, 13), 1, 1, 1
+    table["time"], table["voltage"], table["current"] = seconds, 1000, 100
+    table["charge"], table["clock"] = 100 * seconds, 1769169600 + seconds
+    header = bytearray(2304)
+    header[:6], header[14] = NDA, 8
+    header[16:20] = (1024).to_bytes(4, "little")
+    header[64:72] = len(header).to_bytes(4, "little") + table.nbytes.to_bytes(4, "little")
+    header[1024 + 26:1024 + 30] = (100).to_bytes(4, "little")
+    path = folder / "example.nda"
+    path.write_bytes(bytes(header) + table.tobytes())
+    return path
+
+
+NEWARE = Format(name="neware ndax", suffixes=frozenset({".ndax", ".nda"}), recognises=recognises, read=read, version="2",
+                example=example)

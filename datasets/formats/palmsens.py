@@ -28,7 +28,8 @@ from datasets.formats.table_header import variable
 from datasets.formats.text_table import encoding_of
 
 MARK = "PalmSens.DataFiles.SessionFile"
-ARRAYS = {0: "time", 1: "potential", 2: "current", 5: "frequency", 6: "phase", 7: "real", 8: "minus_imaginary", 10: "modulus"}
+ARRAYS = {0: "time", 1: "potential", 2: "current", 5: "frequency", 6: "phase", 7: "real", 8: "minus_imaginary", 10: "modulus",
+          11: "admittance_modulus", 12: "admittance_real", 13: "admittance_imaginary"}
 UNITS = {"MicroAmpere": "uA", "Ampere": "ampere", "MilliAmpere": "mA", "NanoAmpere": "nA", "Volt": "V", "MilliVolt": "mV",
          "Time": "s", "Hertz": "Hz", "ZRe": "ohm", "ZIm": "ohm", "Z": "ohm", "Phase": "deg", "MicroCoulomb": "uC",
          "Coulomb": "coulomb", "Farad": "F", "FahradReal": "F", "FahradImaginary": "F", "Y": "S", "YRe": "S", "YIm": "S"}
@@ -79,7 +80,7 @@ def _measurement(path: Path, number: int, measurement: Mapping[str, Any]) -> tup
     for array in arrays:
         number_of_type = array.get("ArrayType")
         name = ARRAYS.get(number_of_type, "") if isinstance(number_of_type, int) else ""
-        name = name or variable(str(array.get("Description", "column")))
+        name = name or variable(str(array.get("Description", "column")), "arbitrary")
         while types.setdefault(name, number_of_type) != number_of_type:
             name += "_2"
         points = array.get("DataValues")

@@ -247,7 +247,8 @@ def _signal(path: Path, head: _Head, spectra: Sequence[_Spectrum], warnings: tup
 def _leading(head: _Head, z: Floats) -> Axis:
     name, unit = X_TYPES.get(head.types[2], ("z", "1"))
     if not np.isfinite(z).all() or not np.ptp(z):
-        z = head.z_step * np.arange(z.size) if np.isfinite(head.z_step) and head.z_step else np.zeros(z.size)
+        step = head.z_step if np.isfinite(head.z_step) else 0.0
+        z = step * np.arange(z.size, dtype=np.float64)
     if name == "time" and np.ptp(z) > 0:
         return Axis("time", z, unit)
     return Axis("spectrum", np.arange(z.size, dtype=np.float64), "1", {name: (z, unit or "1")} if np.ptp(z) > 0 else {})

@@ -19,6 +19,7 @@ Floats = NDArray[np.float64]
 TURN = 0.5
 """A step back by more than half an e-fold is a new sweep, not jitter."""
 DOUBTFUL_SHARE = 0.6
+APART = "the file holds sweeps over different frequencies: each kind is an acquisition of its own"
 
 
 def cuts(frequency: Floats) -> NDArray[np.bool_]:
@@ -51,6 +52,8 @@ def signals(path: Path, title: str, frequency: Floats, impedance: NDArray[np.com
             groups.append([sweep])
         else:
             same.append(sweep)
+    if len(groups) > 1:
+        warnings = (*warnings, APART)
     return tuple(_stacked(path, title, group, frequency, impedance, others, metadata, conditions, warnings) for group in groups)
 
 

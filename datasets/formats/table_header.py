@@ -6,7 +6,11 @@ like a unit and is none ("dQ/dV") stays part of the name.
 """
 
 import re
+from collections.abc import Container
 from functools import lru_cache
+
+from datasets.terms import DIMENSION_UNIT, QUANTITY_UNIT
+from datasets.units import compatible
 
 UNITS: dict[str, str] = {
     "s": "s", "sec": "s", "secs": "s", "second": "s", "seconds": "s", "ms": "ms", "millisecond": "ms",
@@ -69,6 +73,9 @@ def plain(label: str) -> str:
     return re.sub(r"[^\w#]+|_+", " ", label.lower()).strip()
 
 
-def variable(name: str) -> str:
-    """A plain name as the name of a variable."""
-    return re.sub(r"[^a-z0-9]+", "_", name.lower().replace("#", "")).strip("_") or "column"
+def variable(name: str, unit: str = "", taken: Container[str] = ()) -> str:
+    """A column's own name as that of a variable: not taken, and no word of the vocabulary that means another thing."""
+    name = re.sub(r"[^a-z0-9]+", "_", name.lower().replace("#", "")).strip("_") or "column"
+    while name in taken or name in DIMENSION_UNIT or not compatible(unit, QUANTITY_UNIT.get(name, unit)):
+        name += "_2"
+    return name

@@ -9,6 +9,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from datasets.errors import UnreadableFile
@@ -18,6 +19,9 @@ SEPARATORS = ("\t", ";", ",")
 CHINESE = re.compile("电压|电流|时间|循环|容量")
 MOST_HEAD_LINES = 400
 TAIL_BYTES = 4096
+NO_END = "the last line has no end: its last number may be cut off"
+SPARE, MOST_SPARE = "column", 64
+"""Cells beyond the last name: empty ones, as of rows that end in a separator, or a column that nobody named."""
 DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+([eE][+-]?\d+)?")
 
 
@@ -73,8 +77,10 @@ def read_table(path: Path, header: int, names: Sequence[str], separator: str, en
         file.seek(place)
         if not first:
             raise UnreadableFile(path, "has column names but no rows", where=f"line {header + 1}")
+        wide = max(len(cells_of(line, separator)) for line in first)
+        spare = [f"{SPARE} {i + 1}" for i in range(len(names), max(len(names) + 1, min(wide, len(names) + MOST_SPARE)))]
         try:
-            frame = pd.read_csv(file, sep=separator, header=None, names=names, index_col=False,
+            frame = pd.read_csv(file, sep=separator, header=None, names=[*names, *spare], index_col=False,
                                 decimal=_decimal(first,
                                                  separator), low_memory=False, skipinitialspace=True, skip_blank_lines=False)
         except (ValueError, pd.errors.ParserError) as error:
@@ -83,16 +89,26 @@ def read_table(path: Path, header: int, names: Sequence[str], separator: str, en
                 raise UnreadableFile(path, f"a row has {said[3]} cells under {len(names)} names",
                                      where=f"line {header + 1 + int(said[2])}") from error
             raise UnreadableFile(path, f"is no table: {' '.join(str(error).split())[:150]}") from error
+    for name in spare:
+        filled = frame[name].notna()
+        if not filled.any():
+            frame = frame.drop(columns=name)
+        elif not filled.all():  # a column without a name is filled in every row; here a row has lost its place
+            raise UnreadableFile(path, f"a row has more cells than the {len(names)} names",
+                                 where=f"line {header + 2 + int(np.argmax(filled))}")
     return frame, _cut_off(path, separator, encoding)
 
 
 def _cut_off(path: Path, separator: str, encoding: str) -> list[str]:
-    """Whether the last line has fewer cells than the one before it."""
-    if encoding.startswith("utf-16"):
-        return []
+    """Whether the last line has no end, or fewer cells than the one before it."""
     with path.open("rb") as file:
         file.seek(max(0, path.stat().st_size - TAIL_BYTES))
-        rows = [line for line in file.read().splitlines()[1:] if line.strip(b" ,;\t")]
+        tail = file.read()
+    if not tail.rstrip(b"\0 \t\x1a").endswith((b"\n", b"\r")):
+        return [NO_END]
+    if encoding.startswith("utf-16"):
+        return []
+    rows = [line for line in tail.splitlines()[1:] if line.strip(b" ,;\t")]
     mark = separator.encode()
     if len(rows) > 1 and rows[-1].count(mark) < rows[-2].count(mark):
         return ["the last row lacks cells that the others have: the file may be cut off"]
