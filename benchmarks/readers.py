@@ -18,9 +18,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import probe_readers
 import tifffile
 
 from datasets.acquisition import read_acquisitions
+from datasets.formats import open_file
 from datasets.writers import mrc
 
 SIZE = 4096
@@ -98,9 +100,44 @@ def _image() -> np.ndarray:
     return np.random.default_rng(0).integers(0, 1 << 16, (SIZE, SIZE), np.uint16)
 
 
+def atom_probe_ions(folder: Path, rounds: int) -> list[Row]:
+    path = probe_readers.ions(folder)
+    found = []
+    for name, (ours, plain) in (("open 10 million ions / fromfile", probe_readers.opening_ions(path)),
+                                ("read their columns / fromfile and columns", probe_readers.reading_ions(path))):
+        fast, slow = fastest(ours, plain, rounds=min(rounds, 5))
+        found.append(Row(f"pos: {name}", fast / slow, 2.0, f"{fast * 1e3:.0f} ms"))
+    return found
+
+
+def atom_probe_ranging(folder: Path, rounds: int) -> list[Row]:
+    del folder
+    ours, masks = probe_readers.ranging()
+    same = np.array_equal(ours(), masks())
+    fast, slow = fastest(ours, masks, rounds=min(rounds, 3))
+    detail = f"{fast * 1e3:.0f} ms, " + ("the same ranges" if same else "OTHER RANGES")
+    return [Row("ranging 10 million ions / 60 masks", fast / slow, 0.1, detail)]
+
+
+def atom_probe_ranges(folder: Path, rounds: int) -> list[Row]:
+    path = probe_readers.range_file(folder)
+    (seconds,) = fastest(lambda: open_file(path), rounds=rounds)
+    return [Row("rrng of 60 ranges / 5 ms", seconds / probe_readers.RRNG_SECONDS, 1.0, f"{seconds * 1e3:.2f} ms")]
+
+
+def wsxm_scan(folder: Path, rounds: int) -> list[Row]:
+    path = probe_readers.wsxm_image(folder)
+    fast, slow = fastest(lambda: open_file(path), lambda: probe_readers.one_by_one(path), rounds=min(rounds, 5))
+    return [Row("WSxM 512 x 512 / number by number", fast / slow, 0.1, f"{fast * 1e3:.2f} ms")]
+
+
 ROWS: tuple[Callable[[Path, int], list[Row]], ...] = (
     tiff_image,
     mrc_image,
+    atom_probe_ions,
+    atom_probe_ranging,
+    atom_probe_ranges,
+    wsxm_scan,
 )
 """Every comparison: takes an empty folder and the number of rounds."""
 

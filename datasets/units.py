@@ -1,6 +1,7 @@
 """Vendors' spellings of units to one canonical spelling, and conversion; the only user of pint."""
 
 from functools import lru_cache
+from tokenize import TokenError
 
 import numpy as np
 import pint
@@ -51,7 +52,7 @@ def compatible(unit: str, other: str) -> bool:
         return False
     try:
         return bool(_unit(unit).is_compatible_with(_unit(other)))
-    except (pint.errors.PintError, AssertionError, ValueError, TypeError):
+    except (pint.errors.PintError, AssertionError, ValueError, TypeError, TokenError):
         return False
 
 
@@ -63,7 +64,8 @@ def converted(values: ArrayLike, unit: object, wanted: str) -> NDArray[np.float6
     DatasetError
         If the two units do not measure the same thing.
     """
-    numbers = np.asarray(values, dtype=np.float64)
+    with np.errstate(invalid="ignore"):  # a signalling NaN of a damaged file is a NaN
+        numbers = np.asarray(values, dtype=np.float64)
     source = spelled(unit)
     if source == wanted:
         return numbers

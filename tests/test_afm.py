@@ -274,3 +274,14 @@ def test_a_wsxm_image_is_read_in_milliseconds(real_data):
         open_file(path)
         taken.append(time.process_time() - start)
     assert min(taken) < 0.0084
+
+
+def test_a_scan_and_its_nexus_file_agree(real_data):
+    """Pynxtools-spm wrote the one from the other; it does not turn a scan upwards or the way back, which is done here."""
+    (scan,) = read_acquisitions(folder(real_data) / "nanonis_gen4_afm_A151216.sxm")
+    (nexus,) = read_acquisitions(folder(real_data) / "nanonis_gen4_afm_nxs_truth.nxs")
+    assert nexus.attrs["technique"] == "afm"
+    np.testing.assert_allclose(nexus["height"], -21.8616, atol=1e-4)
+    for name in ("frequency_shift", "tip_current", "excitation"):
+        np.testing.assert_array_equal(np.sort(nexus[name].values.ravel()), np.sort(scan[name].values.ravel()))
+    assert float(nexus["x"][1]) == pytest.approx(2 / 127, rel=1e-6)  # its axes end at the edges of the scan: N - 1

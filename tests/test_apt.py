@@ -6,10 +6,10 @@ import h5py
 import numpy as np
 import pytest
 
-from correlate.ranging import UNRANGED, range_of, ranged
 from datasets.acquisition import read_acquisitions
 from datasets.errors import DatasetError, FileError
 from datasets.formats import apt_ions, apt_ranges, open_file
+from datasets.ranging import UNRANGED, range_of, ranged
 from datasets.store import Store
 from datasets.writers import pos
 

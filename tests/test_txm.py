@@ -7,7 +7,7 @@ import pytest
 from datasets.acquisition import read_acquisitions
 from datasets.errors import FileError
 from datasets.formats import data_exchange as exchange
-from datasets.formats import open_file, stxm_hdr
+from datasets.formats import nexus_xray, open_file, stxm_hdr
 from datasets.formats.photon_energy import energy_in_name, role_in_name
 from datasets.writers import data_exchange
 
@@ -165,3 +165,49 @@ def test_an_stxm_stack_needs_its_images_and_each_must_fit(tmp_path):
         file.unlink()
     with pytest.raises(FileError, match="has no image beside it"):
         open_file(path)
+
+
+def test_a_nexus_tomography_is_split_by_its_image_keys(tmp_path):
+    data, flat, dark = read_acquisitions(nexus_xray.example(tmp_path))
+    assert data["tilt"].values.tolist() == [0, 60, 120]
+    np.testing.assert_array_equal(data["intensity"], np.arange(480).reshape(5, 8, 12)[2:])
+    assert flat.attrs["title"].endswith("flat field")
+    np.testing.assert_array_equal(dark["intensity"], np.arange(96).reshape(1, 8, 12))
+
+
+def test_a_nexus_stxm_stack_has_its_energies_and_places(tmp_path):
+    """Laid out as the definition NXstxm says; no real file was to be had."""
+    path = tmp_path / "a.hdf5"
+    with h5py.File(path, "w") as file:
+        entry = file.create_group("entry1")
+        entry.attrs["NX_class"] = "NXentry"
+        entry["definition"] = "NXstxm"
+        counter = entry.create_group("counter0")
+        counter.attrs["NX_class"] = "NXdata"
+        counter["data"] = np.arange(24.0).reshape(2, 3, 4)
+        counter["energy"], counter["sample_y"], counter["sample_x"] = [280.0, 285.0], np.arange(3) * 0.05, np.arange(4) * 0.05
+        for name in ("sample_y", "sample_x"):
+            counter[name].attrs["units"] = "um"
+    (ds,) = read_acquisitions(path)
+    assert ds.attrs["technique"] == "txm"
+    assert ds["intensity"].dims == ("photon_energy", "y", "x")
+    assert ds["photon_energy"].values.tolist() == [280.0, 285.0]
+    assert float(ds["x"][1]) == pytest.approx(50.0)
+
+
+def test_a_master_file_without_its_images_is_only_the_table_of_a_scan(real_data):
+    found = read_acquisitions(folder(real_data) / "savu_24888.nxs")
+    angles = [ds for ds in found if "ss1_rot" in ds.attrs["title"]]
+    assert angles[0]["intensity"].size == 111
+    assert float(angles[0]["intensity"][0]) == pytest.approx(-89.1, abs=1e-3)
+    assert all(ds.attrs["technique"] == "unknown" for ds in found)
+
+
+def test_a_real_ptychography_has_modulus_phase_and_energies(real_data):
+    ptycho, stxm = read_acquisitions(folder(real_data) / "als_ptycho_high_energy.h5")
+    assert ptycho["intensity"].shape == (2, 228, 228)
+    assert stxm["intensity"].shape == (2, 20, 20)
+    np.testing.assert_allclose(ptycho["photon_energy"], [843.907, 847.9065], atol=1e-3)
+    with h5py.File(folder(real_data) / "als_ptycho_high_energy.h5") as file:
+        stored = file["NS_160406074/imported/intensities"][0]
+    np.testing.assert_allclose(ptycho["intensity"] * np.exp(1j * ptycho["phase_shift"]), stored, rtol=1e-5)

@@ -39,6 +39,8 @@ from datasets.formats.nanoscope import NANOSCOPE
 from datasets.formats.nanosurf import NANOSURF
 from datasets.formats.neaspec import NEASPEC
 from datasets.formats.neware import NEWARE
+from datasets.formats.nexus_probe import NEXUS_PROBE
+from datasets.formats.nexus_xray import NEXUS_XRAY
 from datasets.formats.nordif import NORDIF
 from datasets.formats.omnic import OMNIC
 from datasets.formats.opus import OPUS
@@ -62,6 +64,7 @@ from datasets.formats.thermo import THERMO
 from datasets.formats.tofsims import TOFSIMS
 from datasets.formats.vamas import VAMAS
 from datasets.formats.wsxm import WSXM
+from datasets.formats.xanespy_frames import XANESPY_FRAMES
 from datasets.formats.xps_columns import XPS_COLUMNS
 from datasets.formats.xradia import XRADIA
 
@@ -124,6 +127,9 @@ FORMATS: tuple[Format, ...] = (
     XRADIA,
     STXM_HDR,
     DATA_EXCHANGE,
+    NEXUS_PROBE,
+    NEXUS_XRAY,
+    XANESPY_FRAMES,
     *APT_IONS,
     *APT_RANGES,
     *APT_HITS,

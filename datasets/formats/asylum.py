@@ -42,7 +42,8 @@ def read(path: Path) -> tuple[Signal, ...]:
     if data.dtype.kind not in "iuf" or data.size == 0 or data.ndim > 3:
         raise UnreadableFile(path, f"holds a wave of {data.dtype} with {data.ndim} dimensions; "
                                    "pictures and force curves are read")
-    data = data.astype(data.dtype.newbyteorder("="))
+    with np.errstate(invalid="ignore"):  # a signalling NaN of a damaged file is a NaN
+        data = data.astype(data.dtype.newbyteorder("="))
     if data.ndim <= 2 and note.keys() >= FORCE_KEYS:
         return _curve(path, data.reshape(data.shape[0], -1), wave, note)
     if data.ndim < 2:

@@ -10,6 +10,7 @@ A segment's own style says what it is: extend is 0, pause 1, retract 2.
 
 import re
 import zipfile
+import zlib
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -44,7 +45,7 @@ def read(path: Path) -> tuple[Signal, ...]:
     try:
         with zipfile.ZipFile(path) as archive:
             return _read(path, archive)
-    except zipfile.BadZipFile as error:
+    except (zipfile.BadZipFile, zlib.error, OSError, EOFError, NotImplementedError, RuntimeError) as error:
         raise UnreadableFile(path, f"is a damaged zip archive: {error}", todo="copy it again") from error
 
 

@@ -14,6 +14,7 @@ Known from files and from what Gwyddion, SurfaceTopography (MIT) and AFMReader (
 
 from collections.abc import Mapping
 from datetime import datetime
+from itertools import islice
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -33,7 +34,7 @@ HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
 GLOBAL = {0x8000: "program_version", 0x8003: "start", 0x8004: "name", 0x8005: "comment", 0x8006: "end", 0x8007: "sample",
           0x8011: "spring_constant", 0x8030: "feedback_mode", 0x8033: "setpoint", 0x8040: "x0", 0x8041: "y0", 0x8042: "width",
           0x8043: "height", 0x8044: "angle", 0x8045: "reflect", 0x8049: "scan_rate", 0x804B: "motion"}
-MOST_CLOCK_BYTES = 1 << 20
+MOST_CLOCK_BYTES, MOST_IMAGES = 1 << 20, 1000
 SLOTS, DEFAULT_SLOT, FIRST_SLOT, SLOT_STRIDE, MOST_SLOTS = 0x8080, 0x8081, 0x8090, 0x30, 64
 
 
@@ -46,7 +47,7 @@ def read(path: Path) -> tuple[Signal, ...]:
         If an image is cut off or no channel has a scaling that is known.
     """
     with tifffile.TiffFile(path) as tiff:
-        pages = list(tiff.pages)
+        pages = list(islice(iter(tiff.pages), MOST_IMAGES))  # a damaged list of images may have no end
         about = {name: tag for number, name in GLOBAL.items() if (tag := _tag(pages[0], number)) is not None}
         channels = []
         remarks: list[str] = []
@@ -71,7 +72,7 @@ def _channel(page: Any, about: Mapping[str, Any], remarks: list[str]) -> Channel
         slots[str(_tag(page, at))] = {key: _tag(page, at + step) for key, step in
                                       (("unit", 0x12), ("type", 0x13), ("multiply", 0x14), ("offset", 0x15))}
     slot = slots.get(str(_tag(page, DEFAULT_SLOT)), {})
-    raw = page.asarray()
+    raw = _pixels(page)
     if slot.get("type") == "LinearScaling" and isinstance(slot.get("multiply"), float):
         data, unit = scaled(raw, slot["multiply"], float(slot.get("offset") or 0.0)), str(slot.get("unit") or "")
     else:
@@ -84,6 +85,15 @@ def _channel(page: Any, about: Mapping[str, Any], remarks: list[str]) -> Channel
     rows, columns = raw.shape[:2]
     pixel = (float(about.get("height", 0.0)) / rows, float(about.get("width", 0.0)) / columns)
     return Channel(name, data, unit, pixel, "m", bool(_tag(page, 0x8051)))
+
+
+def _pixels(page: Any) -> NDArray[Any]:
+    path = Path(page.parent.filehandle.path)
+    try:
+        return np.asarray(page.asarray())
+    except Exception as error:  # tifffile raises what the damage makes it meet
+        raise UnreadableFile(path, f"image {page.index} cannot be read: {' '.join(str(error).split())[:120]}",
+                             todo="the file is truncated or damaged") from error
 
 
 def _tag(page: Any, number: int) -> Any:

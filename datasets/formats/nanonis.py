@@ -51,7 +51,8 @@ def read(path: Path) -> tuple[Signal, ...]:
     upwards = header.get("SCAN_DIR", "").strip().lower() == "up"
     channels = []
     for (name, unit, back), stored in zip(listed, maps, strict=True):
-        turned = stored[::-1 if upwards else 1, ::-1 if back else 1].astype(np.float32)
+        with np.errstate(invalid="ignore"):  # a signalling NaN of a damaged file is a NaN
+            turned = stored[::-1 if upwards else 1, ::-1 if back else 1].astype(np.float32)
         channels.append(Channel(name, turned, unit, (extent[1] / rows, extent[0] / columns), "m", back))
     remarks = []
     if (lost := int(np.isnan(maps[0]).sum())) and lost < maps[0].size:

@@ -12,6 +12,7 @@ from pathlib import Path
 import h5py
 
 from datasets.formats.mrc_header import promised_size
+from datasets.formats.nexus_application import is_probe, is_xray
 from datasets.formats.tiff_tags import is_jpk, is_park
 
 HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
@@ -160,8 +161,8 @@ def is_hspy(head: bytes, path: Path) -> bool:
 
 
 def is_nexus(head: bytes, path: Path) -> bool:
-    """NeXus HDF5: a group of class NXentry at the root."""
-    return hdf5_layout(head, path) == "nexus"
+    """NeXus HDF5: a group of class NXentry at the root, of no definition that has a reader of its own."""
+    return hdf5_layout(head, path) == "nexus" and not is_probe(head, path) and not is_xray(head, path)
 
 
 def hdf5_layout(head: bytes, path: Path) -> str:

@@ -14,7 +14,6 @@ from rsciio import __version__, digitalsurf
 from datasets.errors import UnreadableFile
 from datasets.formats.scan_image import Channel, signals, unit_of
 from datasets.formats.signal import Axis, Field, Format, Signal
-from datasets.provenance import jsonable
 from datasets.units import compatible
 
 MAGICS = (b"DIGITAL SURF", b"DSCOMPRESSED")
@@ -45,7 +44,7 @@ def read(path: Path) -> tuple[Signal, ...]:
                              todo="the file may be truncated")
     found: list[Signal] = []
     channels = []
-    for one in digitalsurf.file_reader(str(path)):
+    for one in _surfaces(path):
         data = np.asarray(one["data"])
         axes = sorted(one["axes"], key=lambda axis: axis["index_in_array"])
         about = one["metadata"].get("Signal", {})
@@ -61,17 +60,21 @@ def read(path: Path) -> tuple[Signal, ...]:
         if data.dtype.names or len(described) != data.ndim:
             raise UnreadableFile(path, f"{title!r} holds a picture of {data.dtype}, which is no surface")
         found.append(Signal(title, described, {"data": Field(data, unit_of(unit))}, path, kind="surface"))
-    maps = signals(path, channels, metadata={"header": jsonable(_plain(one.get("original_metadata", {})))}) if channels else ()
+    maps = signals(path, channels) if channels else ()
     return (*maps, *found)
+
+
+def _surfaces(path: Path) -> list[dict[str, Any]]:
+    try:
+        return list(digitalsurf.file_reader(str(path)))
+    except Exception as error:  # its reader raises what the damage makes it meet
+        raise UnreadableFile(path, f"its surfaces cannot be read: {' '.join(str(error).split())[:120] or type(error).__name__}",
+                             todo="the file is truncated or damaged") from error
 
 
 def _axis(axis: dict[str, Any], size: int) -> Axis:
     unit = unit_of(str(axis.get("units") or ""))
     return Axis.even(str(axis.get("name") or ""), size, float(axis["scale"]), float(axis["offset"]), unit)
-
-
-def _plain(value: Any) -> Any:
-    return value.as_dictionary() if hasattr(value, "as_dictionary") else value
 
 
 def recognises(head: bytes, path: Path) -> bool:
