@@ -156,7 +156,10 @@ def history(study: StudyFolder, unit: Annotated[str | None, typer.Argument(help=
         rows = [(v.unit, v.version, v.kind, v.created, size(v.nbytes)) for u in store.units() if (v := store.current(u))]
         table("", ("unit", "newest version", "kind", "made", "size"), rows, right=("size",))
         return 0
-    for version in store.history(unit):
+    versions = store.history(unit)
+    if not versions:
+        raise StudyError(f"{study}: no unit {unit!r}; `correlate history {study}` lists them")
+    for version in versions:
         parents = ", ".join(f"{p} {v}" for p, v in version.parents.items()) or version.attrs.get("source", {}).get("path", "")
         made_from = f"  from {parents}" if parents else ""
         out.print(f"[bold]{version.version}[/]  {version.created}  {size(version.nbytes)}{made_from}")

@@ -16,7 +16,7 @@ from correlate.study import ACQUISITION, Study
 from datasets.acquisition import read_acquisitions
 from datasets.errors import DatasetError
 from datasets.formats import format_of
-from datasets.provenance import own_version, with_step
+from datasets.provenance import own_version, sha256_of, with_step
 from datasets.sheet import File
 
 
@@ -111,11 +111,20 @@ def _is_current(study: Study, file: File, units: Sequence[str]) -> bool:
     attrs = study.store.current(units[0]).attrs["source"]  # type: ignore[union-attr]
     if attrs.get("entry") != entry_fingerprint(study, file):
         return False
+    raw = study.root / file.path
     try:
-        return all([s.st_size, s.st_mtime_ns] == list(state) for name, state in attrs["raw"].items()
-                   if (s := (study.root / file.path).with_name(name).stat()))
+        return all(_is_untouched(raw.with_name(name), state[0], state[1], attrs.get("sha256", "") if name == raw.name else "")
+                   for name, state in attrs["raw"].items())
     except OSError:
         return False
+
+
+def _is_untouched(path: Path, size: int, changed_ns: int, sha256: str) -> bool:
+    """Whether a file is as it was; where only its time differs, as after a copy, its content decides."""
+    now = path.stat()
+    if now.st_size != size:
+        return False
+    return now.st_mtime_ns == changed_ns or (bool(sha256) and path.is_file() and sha256_of(path) == sha256)
 
 
 def _units_by_path(study: Study) -> dict[str, list[str]]:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from urllib.request import urlopen
 
 import numpy as np
 import pytest
@@ -97,13 +98,21 @@ def test_every_stage_of_a_finished_study_finds_nothing_to_do(study):
     assert {u: Store(study).current(u).version for u in Store(study).units()} == before
 
 
-def test_a_changed_file_is_imported_again_and_what_rests_on_it_is_redone(study):
+def test_a_file_that_was_only_touched_is_not_imported_again(study):
     raw = study / next(f.path for f in Study(study).sheet.files if f.path.endswith(".mpr"))
-    stale_before = Store(study).stale()
-    os.utime(raw, (time.time(), time.time()))  # touched, not changed: the same data make no new version
-    result = run("import", study)
-    assert "1 files imported" in result.stderr
-    assert Store(study).stale() == stale_before == {}
+    os.utime(raw, (time.time(), time.time()))
+    assert "0 files imported" in run("import", study).stderr
+
+
+def test_a_changed_file_is_imported_again_and_what_rests_on_it_is_redone(study):
+    file = next(f for f in Study(study).sheet.files if f.path.endswith(".DTA"))
+    raw = study / file.path
+    lines = raw.read_text(encoding="latin-1").splitlines(keepends=True)
+    raw.write_text("".join(lines[:-1]), encoding="latin-1", newline="")  # the last frequency is gone
+    assert "1 files imported" in run("import", study).stderr
+    assert f"descriptors/{file.sample}" in Store(study).stale()
+    assert run("describe", study).exit_code == 0
+    assert f"descriptors/{file.sample}" not in Store(study).stale()
 
 
 def test_one_bad_file_is_named_and_does_not_stop_the_others(study):
@@ -194,19 +203,17 @@ def test_the_demo_runs_the_whole_path_and_a_second_run_does_nothing_twice(tmp_pa
 
 
 def test_the_app_is_served_at_the_address_that_is_named(study):
-    process = subprocess.Popen([sys.executable, "-m", "dashboards", "serve", str(study), "--port", "0"], cwd=ROOT,
-                               stderr=subprocess.PIPE, text=True)
-    try:
-        address = next(word.rstrip(";") for word in process.stderr.readline().split() if word.startswith("http://127.0.0.1:"))
-        import urllib.request
-
-        with urllib.request.urlopen(address, timeout=30) as answer:
-            assert answer.status == 200
-        port = address.rstrip("/").rpartition(":")[2]
-        taken = run("serve", study, "--port", port)
-        assert taken.exit_code == 2
-        assert port in taken.stderr
-    finally:
-        process.send_signal(signal.SIGINT)
-        process.wait(timeout=30)
+    command = [sys.executable, "-m", "dashboards", "serve", str(study), "--port", "0"]
+    with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            address = next(w.rstrip(";") for w in process.stderr.readline().split() if w.startswith("http://127.0.0.1:"))
+            with urlopen(address, timeout=30) as answer:
+                assert answer.status == 200
+            port = address.rstrip("/").rpartition(":")[2]
+            taken = run("serve", study, "--port", port)
+            assert taken.exit_code == 2
+            assert port in taken.stderr
+        finally:
+            process.send_signal(signal.SIGINT)
+            process.wait(timeout=30)
     assert process.returncode == 0

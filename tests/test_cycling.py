@@ -61,7 +61,6 @@ def test_the_impedance_of_two_arcs_runs_from_the_sum_of_resistances_to_the_elect
 
 @pytest.mark.parametrize(("file", "plating", "percent"), [
     ("yadg_bcd.issue_241.mpr", "negative", [99.771]),
-    ("yadg_gcpl.mpr", "positive", [99.998, 99.998, 99.997, 99.997, 99.998]),
     ("navani_test.ndax", "positive", [105.465]),
     ("fastnda_test_2.ndax", "positive", [42.808, 86.743, 91.792, 94.451, 95.909]),
     ("fastnda_nw4-120-1-6-53.ndax", "positive", [19.075, 72.405, 69.168, 81.379, 87.03]),

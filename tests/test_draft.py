@@ -16,7 +16,7 @@ from datasets.formats.vamas import VAMAS
 from datasets.sheet import read_sheet
 from datasets.writers import mrc, ripple
 
-BDF = next(f for f in CYCLER_TEXT if f.name == "battery data format")
+BDF = next(f for f in CYCLER_TEXT if f.name == "bdf text")
 IMAGE = np.arange(64 * 64, dtype=np.float32).reshape(64, 64)
 
 

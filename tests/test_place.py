@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 from app_study import image, scene, spectrum_image
-from datasets.phantom.writers import mrc
 
 from correlate.ingest import import_files
 from correlate.place import align_pair, pairs_of
 from correlate.study import Study
 from dashboards.source import chain
 from datasets.sheet import FILE_NAME, File, Sample, Sheet, write_sheet
+from datasets.writers import mrc
 
 
 @pytest.fixture

@@ -141,3 +141,11 @@ def test_a_map_of_oxygen_shows_the_shell_where_its_metal_is_as_bright():
     found = measure_map(ds)[0]
     assert "O" in found.method
     assert found.value == pytest.approx(observed(), abs=2 * found.std)
+
+
+def test_an_image_that_resolves_the_lattice_tells_no_thickness():
+    fringes = np.cos(2 * np.pi * np.arange(256) * 0.05 / 0.235)[None, :] + np.zeros((256, 1))
+    coords = {d: (d, np.arange(256) * 0.05, {"units": "nm"}) for d in ("y", "x")}
+    ds = xr.Dataset({"intensity": (("y", "x"), 100 + 20 * fringes, {"units": "arbitrary"})}, coords,
+                    {"technique": "tem_image", "title": "lattice", "conditions": {}})
+    assert all("lattice" in m.reason and not m.known for m in measure_image(ds))

@@ -24,6 +24,7 @@ from skimage import measure as contours
 
 from correlate.descriptors.descriptor import Descriptor, Measurement, unknown
 from correlate.element_map import element_map, mappable
+from datasets.techniques.tem_image import LATTICE_PIXEL_NM
 
 Floats = NDArray[np.float64]
 
@@ -182,6 +183,8 @@ def measure_image(ds: xr.Dataset) -> tuple[Measurement, ...]:
     image = ds[name]
     if image.ndim != 2:
         return _refused(f"a series of images ({', '.join(map(str, image.dims))}), of which none is singled out", METHOD)
+    if transmitted and _pixel_nm(image) < LATTICE_PIXEL_NM:
+        return _refused(f"pixels of {_pixel_nm(image):.3g} nm resolve the lattice, whose contrast is not of thickness", METHOD)
     return _measured(image, METHOD, MODEL_STD, transmitted=transmitted)
 
 
@@ -209,12 +212,21 @@ def measure_map(ds: xr.Dataset) -> tuple[Measurement, ...]:
     return _measured(total, method.format(", ".join(element for element, _ in parts)), MAP_STD, transmitted=False)
 
 
+def _steps_nm(image: xr.DataArray) -> tuple[float, float]:
+    y, x = (float(abs(image[d][-1] - image[d][0])) / max(image.sizes[d] - 1, 1) for d in ("y", "x"))
+    return y, x
+
+
+def _pixel_nm(image: xr.DataArray) -> float:
+    """Side of a square of a pixel's area; NaN where the image is not calibrated."""
+    return math.nan if _not_in_nm(image) else math.sqrt(math.prod(_steps_nm(image)))
+
+
 def _measured(image: xr.DataArray, method: str, model_std: float, *, transmitted: bool) -> tuple[Measurement, ...]:
     reason = _not_in_nm(image)
     if reason:
         return _refused(reason, method)
-    steps = [float(abs(image[d][-1] - image[d][0])) / max(image.sizes[d] - 1, 1) for d in ("y", "x")]
-    pixel_nm = math.sqrt(steps[0] * steps[1])
+    steps, pixel_nm = _steps_nm(image), _pixel_nm(image)
     if min(image.shape) < 16:
         return _refused(f"{image.sizes['y']} x {image.sizes['x']} pixels are too few for an outline", method)
     if abs(steps[0] / steps[1] - 1) > 0.02:

@@ -19,6 +19,8 @@ HEADS = {2: (16, 110), 5: (64, 320)}
 """Version -> bytes of the file's head and of the wave's."""
 KIND_AT = {2: 16, 5: 80}
 """Version -> where the type of the numbers stands."""
+HEAD_BYTES = {2: 126, 5: 384}
+"""Version -> bytes of both heads, over which the checksum runs."""
 
 
 @dataclass(frozen=True)
@@ -38,8 +40,12 @@ class Wave:
 
 
 def is_wave(head: bytes) -> bool:
-    """Version 2 or 5 in either byte order, with a size of its head that fits."""
-    return _order(head) is not None
+    """Version 2 or 5 in either byte order, whose head adds up to zero as its checksum makes it."""
+    order = _order(head)
+    if order is None:
+        return False
+    size = HEAD_BYTES[struct.unpack_from(f"{order}h", head)[0]]
+    return len(head) >= size and int(np.frombuffer(head[:size], f"{order}i2").sum(dtype=np.int64)) & 0xFFFF == 0
 
 
 def _order(head: bytes) -> str | None:

@@ -7,6 +7,9 @@ from datasets.formats.signal import Signal
 from datasets.technique import INTENSITY_UNITS, Technique
 from datasets.techniques.electron_signal import is_image, scanning_word
 
+LATTICE_PIXEL_NM = 0.1
+"""Finer pixels are taken to see the lattice, whose planes lie 0.2 nm and more apart: fringes, not outlines or thickness."""
+
 
 def recognises(signal: Signal) -> bool:
     """An image that its file calls TEM, or one of which neither file nor name says anything else."""
