@@ -9,14 +9,12 @@ import pytest
 
 from correlate.draft import draft_study, draft_text, write_draft
 from datasets.errors import StudyError
-from datasets.formats.cycler_text import CYCLER_TEXT
 from datasets.formats.gamry import GAMRY
 from datasets.formats.jcamp import JCAMP
 from datasets.formats.vamas import VAMAS
 from datasets.sheet import read_sheet
 from datasets.writers import mrc, ripple
 
-BDF = next(f for f in CYCLER_TEXT if f.name == "battery data format")
 IMAGE = np.arange(64 * 64, dtype=np.float32).reshape(64, 64)
 
 
