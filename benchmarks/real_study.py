@@ -57,7 +57,7 @@ FILES = {
     "raw/cell 6/EC/biol.mpr": "echem/cellpy_biol.mpr",
     "raw/cell 7/EIS/gamry.DTA": "echem/impedancepy_exampleDataGamry.DTA",
     "raw/cell 7/EIS/peis.mpr": "echem/bdf_PEIS-0.mpr",
-    "raw/L2083/notes.csv": "spectra/xps_PET_C1s.csv",
+    "raw/L2083/notes.tsv": "em/MANIFEST.tsv",
 }
 """Where a file lies in the study -> where it comes from."""
 RUBBISH = ("raw/.DS_Store", "raw/L2083/Thumbs.db", "raw/cell 1/~$protocol.docx")

@@ -9,14 +9,12 @@ import pytest
 
 from correlate.draft import draft_study, draft_text, write_draft
 from datasets.errors import StudyError
-from datasets.formats.cycler_text import CYCLER_TEXT
 from datasets.formats.gamry import GAMRY
 from datasets.formats.jcamp import JCAMP
 from datasets.formats.vamas import VAMAS
 from datasets.sheet import read_sheet
 from datasets.writers import mrc, ripple
 
-BDF = next(f for f in CYCLER_TEXT if f.name == "bdf text")
 IMAGE = np.arange(64 * 64, dtype=np.float32).reshape(64, 64)
 
 
@@ -116,10 +114,10 @@ def test_equal_headers_of_unlike_data_are_two_measurements(folder):
 
 
 def test_a_file_that_tells_no_sample_is_not_mixed_into_any(folder):
-    put(BDF, folder / "run.bdf.csv")
+    image(folder / "run.mrc", add=7.0)
     draft = draft_study(folder, jobs=1)
-    assert "run.bdf.csv" not in {f.path for f in draft.sheet.files}
-    assert '# path = "run.bdf.csv"\n# sample = "?"' in draft_text(draft)
+    assert "run.mrc" not in {f.path for f in draft.sheet.files}
+    assert '# path = "run.mrc"\n# sample = "?"' in draft_text(draft)
 
 
 def test_a_folder_whose_names_tell_nothing_is_one_sample_and_says_so(tmp_path):
