@@ -203,7 +203,7 @@ def _bare(path: Path, lines: Sequence[str]) -> tuple[Signal, ...]:
     for number, line in filled[:-len(rows)]:
         cells = re.split(r"[,;\s]+", line.strip())
         if len(cells) == 3 and sum(bool(NUMBER.fullmatch(cell)) for cell in cells) > 1:
-            raise UnreadableFile(path, f"the row {line.strip()[:40]!r} breaks the run of frequencies, or is none of three numbers",
+            raise UnreadableFile(path, f"the row {line.strip()[:40]!r} breaks the run of frequencies or is no row of three",
                                  where=f"line {number + 1}", todo="the file may be damaged")
     frequency, real, imaginary = rows.T
     impedance = real + 1j * imaginary
