@@ -17,16 +17,23 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import fastnda
 import numpy as np
 import probe_readers
+import pandas as pd
 import tifffile
+from galvani import BioLogic
 
 from datasets.acquisition import read_acquisitions
 from datasets.formats import open_file
+from datasets.formats import biologic, open_file
 from datasets.writers import mrc
 
 SIZE = 4096
 """Pixels along each side of the images: 32 MiB of uint16."""
+REAL_CELLS = Path(__file__).parents[2] / "shared" / "data" / "echem"
+SHORTEST_S = 0.015
+"""Files that another program reads faster than this are left out: threads and clocks disturb them more than readers differ."""
 
 
 @dataclass(frozen=True)
@@ -96,6 +103,30 @@ def mrc_image(folder: Path, rounds: int) -> list[Row]:
     return image_against_memmap(path, image, 1024, rounds)
 
 
+def biologic_table(folder: Path, rounds: int) -> list[Row]:
+    """A long .mpr as our signal, over galvani's structured array as a table of columns, and over that array alone."""
+    path = biologic.example(folder, points=1_000_000)
+
+    def columns() -> None:
+        pd.DataFrame(BioLogic.MPRfile(str(path)).data)
+
+    mine, table, bare = fastest(lambda: open_file(path), columns, lambda: BioLogic.MPRfile(str(path)), rounds=rounds)
+    return [Row("mpr 1e6 points: over galvani, as columns", mine / table, 1.0, f"{1e3 * mine:.0f} over {1e3 * table:.0f} ms"),
+            Row("mpr 1e6 points: over galvani, as bytes", mine / bare, 1.0, f"{1e3 * mine:.0f} over {1e3 * bare:.0f} ms")]
+
+
+def neware_archives(folder: Path, rounds: int) -> list[Row]:
+    """Real .ndax files over fastnda's own reading; none where the real files are not to be had."""
+    del folder
+    rows = []
+    for path in sorted(REAL_CELLS.glob("*.ndax")) if REAL_CELLS.is_dir() else []:
+        mine, theirs = fastest(lambda p=path: open_file(p), lambda p=path: fastnda.read(p), rounds=min(rounds, 10))
+        if theirs > SHORTEST_S:
+            rows.append(Row(f"ndax {path.stem[:24]}: over fastnda", mine / theirs, 1.15,
+                            f"{1e3 * mine:.0f} over {1e3 * theirs:.0f} ms"))
+    return rows
+
+
 def _image() -> np.ndarray:
     return np.random.default_rng(0).integers(0, 1 << 16, (SIZE, SIZE), np.uint16)
 
@@ -138,6 +169,8 @@ ROWS: tuple[Callable[[Path, int], list[Row]], ...] = (
     atom_probe_ranging,
     atom_probe_ranges,
     wsxm_scan,
+    biologic_table,
+    neware_archives,
 )
 """Every comparison: takes an empty folder and the number of rounds."""
 

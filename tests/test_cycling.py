@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from correlate.descriptors.efficiency import coulombic_efficiency
+from correlate.descriptors.efficiency import coulombic_efficiency, half_cycles
 from datasets.acquisition import read_acquisitions
 from datasets.techniques.cycling import CYCLING
 from datasets.techniques.eis import EIS
@@ -70,3 +70,13 @@ def test_the_efficiencies_that_other_programs_get_from_real_files_follow_from_th
     (ds,) = read_acquisitions(real_data / "echem" / file, conditions={"plating_electrode": plating})
     found = 100 * coulombic_efficiency(ds)["ce"].values[:len(percent)]
     np.testing.assert_allclose(found, percent, atol=2e-3)
+
+
+def test_a_symmetric_cell_gives_back_what_the_protocol_lets_it_and_that_is_no_efficiency(real_data):
+    """Galvani's ratios of the half cycles, to 0.001 %; the metal never runs out."""
+    (ds,) = read_acquisitions(real_data / "echem" / "yadg_gcpl.mpr", conditions={"plating_electrode": "positive"})
+    halves = half_cycles(ds)
+    first = int(np.argmax(halves.sign > 0))
+    ratios = 100 * halves.charge[first + 1:first + 11:2] / halves.charge[first:first + 10:2]
+    np.testing.assert_allclose(ratios, [99.998, 99.998, 99.997, 99.997, 99.998], atol=2e-3)
+    assert "no efficiency" in coulombic_efficiency(ds).attrs["reason"]

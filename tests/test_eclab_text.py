@@ -45,3 +45,22 @@ def test_a_damaged_file_is_refused_in_one_line_that_says_where(tmp_path, change,
         read_acquisitions(path)
     assert str(error.value).startswith("example.mpt: ")
     assert "\n" not in str(error.value)
+
+
+def test_absolute_times_count_from_the_start_of_the_acquisition(tmp_path):
+    path = eclab_text.example(tmp_path)
+    text = path.read_text(encoding="cp1252")
+    for second in range(0, 50, 10):
+        text = text.replace(f"\n{second:.7E}\t", f"\n01/23/2026 12:00:{second:02d}.500\t")
+    path.write_text(text, encoding="cp1252")
+    (ds,) = read_acquisitions(path)
+    np.testing.assert_allclose(ds["time"], [0.5, 10.5, 20.5, 30.5, 40.5])
+    np.testing.assert_allclose(ds["potential"], 0.1)
+
+
+def test_a_table_with_no_header_but_its_names_is_read(tmp_path):
+    path = tmp_path / "a.mpt"
+    path.write_text("EC-Lab ASCII FILE\nNb header lines : 3\ntime/s\tEwe/V\t<I>/mA\n0\t0,1\t1\n1\t0,1\t1\n", encoding="cp1252")
+    (ds,) = read_acquisitions(path)
+    assert ds.attrs["technique"] == "cycling"
+    np.testing.assert_allclose(ds["potential"], 0.1)

@@ -250,10 +250,10 @@ def recognises(head: bytes, path: Path) -> bool:
     return head.startswith(MAGIC)
 
 
-def example(folder: Path) -> Path:
-    """Sixteen points of a constant current, written by hand."""
-    table = np.zeros(16, [("flags", "u1"), ("t", "<f8"), ("E", "<f4"), ("I", "<f4"), ("q", "<f8")])
-    table["flags"], table["t"], table["E"] = 1, 10.0 * np.arange(16), 0.1
+def example(folder: Path, points: int = 16) -> Path:
+    """Points of a constant current, written by hand."""
+    table = np.zeros(points, [("flags", "u1"), ("t", "<f8"), ("E", "<f4"), ("I", "<f4"), ("q", "<f8")])
+    table["flags"], table["t"], table["E"] = 1, 10.0 * np.arange(points), 0.1
     table["I"], table["q"] = 1.0, table["t"] / 3600
     numbers = (1, 4, 6, 76, 13)
     data = struct.pack(f"<IB{len(numbers)}H", table.size, len(numbers), *numbers).ljust(405, b"\0") + b"\1" + table.tobytes()

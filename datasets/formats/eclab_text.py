@@ -4,7 +4,8 @@ Line 1 "EC-Lab ASCII FILE" or "BT-Lab ASCII FILE", line 2 the number of header l
 then one row per point, tab-separated. Text is in Windows' western code page; decimals are commas on a French or German
 computer. Dates in the header are month/day/year (held against the binary file of one acquisition). Header lines "name : value"
 become metadata; the parameters of the technique, a table in columns of twenty characters, are not read. An export with absolute
-times (dates in the column time/s) is refused.
+times has dates in the column time/s: time then counts from the start of the acquisition, or from the first point where the
+header does not give one.
 """
 
 import re
@@ -44,7 +45,10 @@ def read(path: Path) -> tuple[Signal, ...]:
         raise UnreadableFile(path, f"declares {head} header lines and has {len(lines)} lines", where="line 2",
                              todo="the file may be truncated")
     names = [name.strip() for name in lines[head - 1].rstrip("\t ").split("\t")]
-    rows = [line for line in lines[head:] if line.strip()]
+    metadata = {key.strip(): value.strip() for line in lines[4:head - 1] if not line.startswith("\t")
+                for key, separator, value in [line.partition(" : ")] if separator and value.strip()}
+    started = _started(metadata.get("Acquisition started on", ""))
+    rows = _relative([line for line in lines[head:] if line.strip()], names, started)
     if not rows:
         raise UnreadableFile(path, "has column names but no points", where=f"line {head}")
     numbers = np.empty((len(rows), len(names)))
@@ -59,14 +63,12 @@ def read(path: Path) -> tuple[Signal, ...]:
                                  todo="export times relative, or copy the file again") from None
     columns = {name: numbers[:, i] for i, name in reversed(list(enumerate(names)))}
     columns = {name: columns[name] for name in names}
-    long_name = lines[3].strip() if len(lines) > 3 else ""
-    metadata = {key.strip(): value.strip() for line in lines[4:head - 1] if not line.startswith("\t")
-                for key, separator, value in [line.partition(" : ")] if separator and value.strip()}
+    long_name = lines[3].strip() if head > 4 else ""
     metadata["technique"] = technique = TECHNIQUES.get(long_name, long_name or "EC-Lab record")
     cut = not text.endswith(("\n", "\r")) and len(rows) > 1 and len(rows[-1].split("\t")) == len(names) and (
         len(rows[-1].rpartition("\t")[2]) < len(rows[-2].split("\t")[len(names) - 1]))
     notes = ("the last line has no end, and its last number is shorter than the others: it may be cut off",) if cut else ()
-    return eclab.signals(eclab.Record(path, columns, technique, _started(metadata), metadata, _area(metadata), notes))
+    return eclab.signals(eclab.Record(path, columns, technique, started, metadata, _area(metadata), notes))
 
 
 def _is_number(text: str) -> bool:
@@ -77,11 +79,25 @@ def _is_number(text: str) -> bool:
     return True
 
 
-def _started(metadata: dict[str, str]) -> datetime | None:
-    text = metadata.get("Acquisition started on", "")
-    for form in DATES:
+def _relative(rows: list[str], names: list[str], started: datetime | None) -> list[str]:
+    """Rows with seconds in the place of dates, where an export has absolute times."""
+    if "time/s" not in names or not rows:
+        return rows
+    place = names.index("time/s")
+    cells = [row.split("\t") for row in rows]
+    if len(cells[0]) <= place or (first := _started(cells[0][place].strip())) is None:
+        return rows
+    for row in cells:
+        moment = _started(row[place].strip()) if len(row) > place else None
+        if moment is not None:
+            row[place] = repr((moment - (started or first)).total_seconds())
+    return ["\t".join(row) for row in cells]
+
+
+def _started(text: str) -> datetime | None:
+    for form in DATES if text[:1].isdigit() and ":" in text else ():
         try:
-            return datetime.strptime(text, form)
+            return datetime.strptime(text.replace(",", "."), form)
         except ValueError:
             continue
     return None

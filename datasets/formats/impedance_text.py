@@ -201,9 +201,9 @@ def _bare(path: Path, lines: Sequence[str]) -> tuple[Signal, ...]:
                              todo="the file may be truncated or damaged")
     filled = [(number, line) for number, line in enumerate(lines) if line.strip()]
     for number, line in filled[:-len(rows)]:
-        if len(_numbers(line)) == 3 or (len(NUMBER.findall(line)) > 2 and not re.search(r"[A-Za-z]{3}", line)):
-            raise UnreadableFile(path,
-                                 f"the row {line.strip()[:40]!r} breaks the column of frequencies, or is none of three numbers",
+        cells = re.split(r"[,;\s]+", line.strip())
+        if len(cells) == 3 and sum(bool(NUMBER.fullmatch(cell)) for cell in cells) > 1:
+            raise UnreadableFile(path, f"the row {line.strip()[:40]!r} breaks the run of frequencies or is no row of three",
                                  where=f"line {number + 1}", todo="the file may be damaged")
     frequency, real, imaginary = rows.T
     impedance = real + 1j * imaginary
