@@ -36,6 +36,16 @@ def test_a_spectrum_of_a_line_of_places_becomes_nano_ftir(tmp_path):
     np.testing.assert_allclose(np.diff(ds["x"]), 1000.0)  # nm: 2 um in two columns
 
 
+def test_rows_without_a_place_are_left_out_and_said(tmp_path):
+    path = neaspec.example(tmp_path)
+    lines = path.read_text("utf-8").splitlines()
+    lines.insert(10, "NaN\tNaN" + "\t0" * 6)
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    (ds,) = read_acquisitions(path)
+    assert dict(ds.sizes) == {"harmonic": 2, "x": 2, "wavenumber": 41}
+    assert any("1 rows without a place" in w for w in ds.attrs["warnings"])
+
+
 @pytest.mark.parametrize("change", [
     lambda lines: lines[:-3], lambda lines: [*lines[:9], "0\t0\tword", *lines[10:]], lambda lines: lines[:4]])
 def test_a_damaged_table_is_refused_in_one_line(tmp_path, change):

@@ -33,6 +33,7 @@ from datasets.formats.ivium import IVIUM
 from datasets.formats.jcamp import JCAMP
 from datasets.formats.jpk_force import JPK_FORCE
 from datasets.formats.jpk_image import JPK_IMAGE
+from datasets.formats.matlab import MATLAB
 from datasets.formats.metropro import METROPRO
 from datasets.formats.nanonis import NANONIS
 from datasets.formats.nanoscope import NANOSCOPE
@@ -93,6 +94,7 @@ FORMATS: tuple[Format, ...] = (
     IVIUM,
     PALMSENS,
     JCAMP,
+    MATLAB,
     GSF,
     NEASPEC,
     *ARRAYS,

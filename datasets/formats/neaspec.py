@@ -49,8 +49,10 @@ def read(path: Path) -> tuple[Signal, ...]:
         raise UnreadableFile(path, "holds a head and no table", todo="the file may be truncated")
     names = [cell.strip() for cell in body[0][1].split("\t")]
     old = names[:4] == ["Row", "Column", "Run", "Channel"]
-    places, channels = _old_table(path, body[1:]) if old else _table(path, names, body[1:])
-    return _signals(path, places, channels, notes)
+    if old:
+        return _signals(path, *_old_table(path, body[1:]), notes, ())
+    places, channels, lost = _table(path, names, body[1:])
+    return _signals(path, places, channels, notes, (f"{lost} rows without a place are left out",) if lost else ())
 
 
 def _notes(lines: Sequence[str]) -> dict[str, list[str]]:
@@ -84,7 +86,8 @@ def _old_table(path: Path, body: Sequence[tuple[int, str]]) -> tuple[Floats, dic
     return np.array(places), {name: np.array([found[p] for p in places]) for name, found in rows.items()}
 
 
-def _table(path: Path, names: list[str], body: Sequence[tuple[int, str]]) -> tuple[Floats, dict[str, Floats]]:
+def _table(path: Path, names: list[str], body: Sequence[tuple[int, str]]) -> tuple[Floats, dict[str, Floats], int]:
+    """As above, and the number of rows that say no place, which the program writes at times."""
     width = len(names) - (names[-1] == "")
     rows = []
     for number, line in body:
@@ -98,24 +101,30 @@ def _table(path: Path, names: list[str], body: Sequence[tuple[int, str]]) -> tup
                                  todo="the file may be truncated")
     if not rows:
         raise UnreadableFile(path, "holds no numbers", todo="the file may be truncated")
-    table = dict(zip(names, np.array(rows).T, strict=False))
+    numbers = np.array(rows)
+    table = dict(zip(names, numbers.T, strict=False))
     missing = [name for name in PLACES[:2] if name not in table]
     if missing:
         raise UnreadableFile(path, f"has no column {' or '.join(missing)}")
-    place = np.stack([table.get(name, np.zeros(len(rows))) for name in PLACES], axis=1)
+    known = np.isfinite(table["Row"]) & np.isfinite(table["Column"])
+    if not known.any():
+        raise UnreadableFile(path, "no row says its place")
+    table = {name: values[known] for name, values in table.items()}
+    place = np.stack([table.get(name, np.zeros(int(known.sum()))) for name in PLACES], axis=1)
     unique, of = np.unique(place, axis=0, return_inverse=True)
-    points, rest = divmod(len(rows), len(unique))
+    points, rest = divmod(len(place), len(unique))
     if rest or np.isnan(place).any() or (np.bincount(of.ravel(), minlength=len(unique)) != points).any():
-        raise UnreadableFile(path, f"{len(rows)} rows are no equal numbers of points at {len(unique)} places",
+        raise UnreadableFile(path, f"{len(place)} rows are no equal numbers of points at {len(unique)} places",
                              todo="the file may be truncated")
-    counter = next((table[name] for name in COUNTERS if name in table), np.arange(len(rows), dtype=np.float64))
+    counter = next((table[name] for name in COUNTERS if name in table), np.arange(len(place), dtype=np.float64))
     order = np.lexsort((counter, of.ravel()))
     channels = {name: values[order].reshape(len(unique), points) for name, values in table.items()
                 if name and name not in (*PLACES, *COUNTERS)}
-    return unique, channels
+    return unique, channels, int((~known).sum())
 
 
-def _signals(path: Path, places: Floats, channels: Mapping[str, Floats], notes: dict[str, list[str]]) -> tuple[Signal, ...]:
+def _signals(path: Path, places: Floats, channels: Mapping[str, Floats], notes: dict[str, list[str]],
+             warnings: tuple[str, ...]) -> tuple[Signal, ...]:
     leading = _leading(path, places, notes)
     axis, kind, taken = _axis(path, channels)
     metadata: dict[str, Any] = {"notes": {key: " ".join(values)[:200] for key, values in notes.items()}}
@@ -130,12 +139,12 @@ def _signals(path: Path, places: Floats, channels: Mapping[str, Floats], notes: 
                 np.stack([found[h, part] for h in harmonics]).reshape(shape), {"A": "arbitrary", "P": "rad"}[part])
                 for part in letters}
             signals.append(Signal(f"{path.stem}, {title}", (harmonic, *leading, axis), fields, path, metadata, {},
-                                  kind if letter == "O" else "", ()))
+                                  kind if letter == "O" else "", warnings))
     others = {name: values for name, values in channels.items() if not CHANNEL.fullmatch(name) and name not in taken}
     if others:
         fields = {name: Field(values.reshape(*(a.size for a in leading), axis.size), "m" if name in ("M", "Z") else "arbitrary")
                   for name, values in others.items()}
-        signals.append(Signal(f"{path.stem}, beside", (*leading, axis), fields, path, metadata, {}, "", ()))
+        signals.append(Signal(f"{path.stem}, beside", (*leading, axis), fields, path, metadata, {}, "", warnings))
     if not signals:
         raise UnreadableFile(path, "holds no channel")
     return tuple(signals)
@@ -186,7 +195,7 @@ def recognises(head: bytes, path: Path) -> bool:
     """The head of the old table, or NeaSPEC's comment and the names of its first columns."""
     del path
     start = head.removeprefix(b"\xef\xbb\xbf")
-    if start.startswith(OLD_HEAD):
+    if start.startswith((OLD_HEAD, b"# www.neaspec.com")):
         return True
     return start.startswith(b"#") and re.search(rb"^Row\tColumn\t", start, flags=re.MULTILINE) is not None
 

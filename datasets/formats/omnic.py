@@ -133,7 +133,7 @@ def _head(path: Path, raw: bytes, key: _Key) -> _Head:
 
 
 def _floats(path: Path, raw: bytes, key: _Key, points: int) -> NDArray[np.float32]:
-    if key.length != 4 * points or key.offset + key.length > len(raw):
+    if key.length < 4 * points or key.offset < 0 or key.offset + key.length > len(raw):
         raise UnreadableFile(path, f"holds {key.length} bytes for {points} points", where=f"byte {key.offset}",
                              todo="the file may be truncated")
     return np.frombuffer(raw, "<f4", points, key.offset)

@@ -168,8 +168,8 @@ def _spectrum(path: Path, raw: bytes, blocks: list[tuple[int, memoryview]]) -> S
         warnings.append("the values do not have the extremes that the file states: a number may be damaged")
     name, unit = _quantity(str(members.get(Y_LABEL, "")), warnings)
     x_label = str(members.get(X_LABEL, "cm-1"))
-    x = np.linspace(float(ends[0]), float(ends[-1]), data.size)
-    axis = Axis("wavenumber" if x_label.lower() in WAVENUMBER else "wavelength", x,
+    first, last = (float(end) for end in ends)
+    axis = Axis("wavenumber" if x_label.lower() in WAVENUMBER else "wavelength", np.linspace(first, last, data.size),
                 "1/cm" if x_label.lower() in WAVENUMBER else x_label)
     metadata = {"description": _description(raw), "settings": settings[:80]}
     return Signal(path.stem, (axis,), {name: Field(data, unit)}, path, metadata, {}, "FTIR", tuple(warnings))

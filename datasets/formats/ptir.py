@@ -58,10 +58,14 @@ def read(path: Path) -> tuple[Signal, ...]:
     UnreadableFile
         Naming the measurement whose data, places and wavenumbers do not fit each other.
     """
-    with h5py.File(path, "r") as file:
-        names = sorted(name for name in file if name.startswith("Measurement"))
-        measured = [found for name in names for found in _channels(path, file[name])]
-        left = [name for name in ("Images", "Heightmaps") if name in file and len(file[name])]
+    try:
+        with h5py.File(path, "r") as file:
+            names = sorted(name for name in file if name.startswith("Measurement"))
+            measured = [found for name in names for found in _channels(path, file[name])]
+            left = [name for name in ("Images", "Heightmaps") if name in file and len(file[name])]
+    except (OSError, RuntimeError) as error:
+        raise UnreadableFile(path, f"its HDF5 container is damaged: {' '.join(str(error).split())[:120]}",
+                             todo="the file may be truncated") from error
     if not measured:
         raise UnreadableFile(path, "holds no measurement with data")
     warnings = (f"{' and '.join(left)} in the file are left out",) if left else ()

@@ -55,17 +55,20 @@ def read(path: Path) -> tuple[Signal, ...]:
     UnreadableFile
         Naming the stream that is missing or contradicts the others.
     """
-    with olefile.OleFileIO(BytesIO(path.read_bytes())) as ole:
-        missing = [name for name in STREAMS if not ole.exists(name)]
-        if missing:
-            raise UnreadableFile(path, f"is an OLE2 file without {' and '.join(missing)}",
-                                 todo="only spectra of Avantage are read")
-        data, sizes, space = (ole.openstream(name).read() for name in STREAMS)
-        properties: dict[str, Any] = {}
-        for entry in ole.listdir():
-            if entry[0].startswith("\x05") and "Summary" not in entry[0]:
-                properties |= named_properties(ole.openstream(entry).read())
-        title = _summary_title(ole)
+    properties: dict[str, Any] = {}
+    try:
+        with olefile.OleFileIO(BytesIO(path.read_bytes())) as ole:
+            missing = [name for name in STREAMS if not ole.exists(name)]
+            if missing:
+                raise UnreadableFile(path, f"is an OLE2 file without {' and '.join(missing)}",
+                                     todo="only spectra of Avantage are read")
+            data, sizes, space = (ole.openstream(name).read() for name in STREAMS)
+            for entry in ole.listdir():
+                if entry[0].startswith("\x05") and "Summary" not in entry[0]:
+                    properties |= named_properties(ole.openstream(entry).read())
+            title = _summary_title(ole)
+    except OSError as error:  # olefile's own errors are of this kind
+        raise UnreadableFile(path, f"its OLE2 container is damaged: {error}", todo="the file may be truncated") from error
     return (_signal(path, data, _sizes(path, sizes), _space_axes(path, space), properties, title),)
 
 
