@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from datasets.errors import DatasetError
 from registration.itk import MutualInformationError, Plan, climb_mutual_information
 from registration.picture import Picture, averaged, mirrored, picture
-from registration.quality import GRID, Verdict, blurred, judge, overlap_points
+from registration.quality import GRID, Verdict, blurred, judge, overlap_points, tolerance_px
 from registration.search import ITERATIONS, PROMISING, WORK, Level, Scene, SearchBox, search
 from registration.transform import MODELS, Floats, Model, Transform, TransformError, fits, model_generators, n_parameters
 from registration.uncertainty import information_spread, settled
@@ -21,6 +21,8 @@ from registration.uncertainty import information_spread, settled
 MOVING, FIXED = "moving", "fixed"
 POINTS = 40000
 """Most points at which the final pose is weighed."""
+WIDER = 1.45
+"""Factor in scale searched at last where no box is given and nothing else explains the images: pixel sizes off by 30 %."""
 KEPT = 0.85
 """A climb by mutual information that keeps less of the evidence is undone."""
 
@@ -29,11 +31,12 @@ KEPT = 0.85
 class Alignment:
     """Where the moving image lies in the frame of the fixed one, and whether to believe it.
 
-    `verdict` is `good` (the error is below a pixel of the coarser image), `doubtful` or `failed`; `reasons` say what speaks
-    against the pose. A transform whose verdict is not `good` must not be used for fusion unless a person accepts it.
+    `verdict` is `good` (the error is below a pixel of the coarser image or 1 % of the smaller field's diagonal, whichever is
+    larger), `doubtful` or `failed`; `reasons` say what speaks against the pose. A transform whose verdict is not `good` must not
+    be used for fusion unless a person accepts it.
     `metrics` are numbers behind the verdict: `evidence` and `margin` of the search, `held_out` evidence (NaN if not asked),
     `mutual_information` (nat), `overlap` (part of the smaller field), `expected_error_px` and `expected_error_nm` (rms over
-    the overlap), `pixel_nm` (of the coarser image).
+    the overlap), `tolerance_px` (what `good` allows), `pixel_nm` (of the coarser image).
     """
 
     transform: Transform
@@ -99,6 +102,7 @@ def align(fixed: xr.DataArray, moving: xr.DataArray, model: Model = "similarity"
     a, b = picture(fixed, "fixed image", fixed_mask), picture(moving, "moving image", moving_mask)
     target, source = _frames(fixed, moving, prior)
     start = _start(a, b, prior, source, target)
+    wider = None if box else _box(replace(SearchBox(), scale=WIDER), model)
     box = _box(box or SearchBox(), model)
     swapped = b.pixel * start.scale > a.pixel * (1 + 1e-9)
     reference, other = (b, a) if swapped else (a, b)
@@ -107,7 +111,7 @@ def align(fixed: xr.DataArray, moving: xr.DataArray, model: Model = "similarity"
     if flip:
         mirror = np.array([[1.0, 0.0, 0.0], [0.0, -1.0, 2 * other.centre[1]]])
         other, guess = mirrored(other), _after(mirror, guess)
-    outcome = _pose(reference, other, guess, model, box, seed)
+    outcome = _pose(reference, other, guess, model, box, seed, wider)
     matrix = _after(mirror, outcome.matrix) if flip else outcome.matrix
     names = (target, source) if swapped else (source, target)  # other -> reference
     placed = _placed(*names, matrix, outcome.model, outcome.covariance, reference)
@@ -126,12 +130,13 @@ class _Outcome:
     remarks: tuple[str, ...]
 
 
-def _pose(reference: Picture, other: Picture, guess: Floats, model: Model, box: SearchBox, seed: int) -> _Outcome:
+def _pose(reference: Picture, other: Picture, guess: Floats, model: Model, box: SearchBox, seed: int,
+          wider: SearchBox | None) -> _Outcome:
     scale = float(np.sqrt(abs(np.linalg.det(guess[:, :2]))))
     fov = float(max(reference.extent.max(), other.extent.max() / scale))
     unit = max(fov / WORK, reference.pixel / 4)
     near, far = averaged(reference, unit), averaged(other, unit * scale)
-    found = search(near, far, unit, guess, box, seed)
+    found = search(near, far, unit, guess, box, seed, wider)
     pair = found.pair
     fine = Level(pair, 4 * pair.coarsest, POINTS, np.random.default_rng(seed + 1))
     middle = Level(pair, 2 * pair.coarsest, pair.effort.points[1], np.random.default_rng(seed + 2))
@@ -141,7 +146,7 @@ def _pose(reference: Picture, other: Picture, guess: Floats, model: Model, box: 
     poses, _ = fine.refined(found.poses[:pair.effort.keep[2]], 0.375 * pair.field_of_view / pair.coarsest, ITERATIONS[2], dims)
     poses = np.stack([_constrained(p, pair.start, model) for p in poses])
     both = fine.evidence(poses) + middle.evidence(poses)
-    prior = _prior_std(model, box, pair)
+    prior = _prior_std(model, pair.box, pair)
     best = settled(fine, pair.affine(poses[both.argmax()]), model, prior, reference.pixel)
     remarks: list[str] = []
     climbed = _climb(near, far, best.matrix, model, seed)
@@ -303,6 +308,6 @@ def _judged(transform: Transform, fixed: Picture, moving: Picture, outcome: _Out
     rms = float(np.sqrt(np.mean(np.einsum("nii->n", transform.covariance_at(points))))) if len(points) else float("inf")
     pixel = max(fixed.pixel, moving.pixel * transform.scale)
     metrics = {**outcome.metrics, "overlap": len(points) / GRID**2, "expected_error_nm": rms, "expected_error_px": rms / pixel,
-               "pixel_nm": pixel}
+               "pixel_nm": pixel, "tolerance_px": tolerance_px(fixed, moving, transform)}
     verdict, reasons = judge(metrics)
     return Alignment(transform, verdict, (*reasons, *outcome.remarks), metrics)
