@@ -32,8 +32,8 @@ class Alignment:
     """Where the moving image lies in the frame of the fixed one, and whether to believe it.
 
     `verdict` is `good` (the error is below a pixel of the coarser image or 1 % of the smaller field's diagonal, whichever is
-    larger), `doubtful` or `failed`; `reasons` say what speaks against the pose. A transform whose verdict is not `good` must not
-    be used for fusion unless a person accepts it.
+    larger), `doubtful` or `failed`; `reasons` say what speaks against the pose. A transform whose verdict is not `good` must
+    not be used for fusion unless a person accepts it.
     `metrics` are numbers behind the verdict: `evidence` and `margin` of the search, `held_out` evidence (NaN if not asked),
     `mutual_information` (nat), `overlap` (part of the smaller field), `expected_error_px` and `expected_error_nm` (rms over
     the overlap), `tolerance_px` (what `good` allows), `pixel_nm` (of the coarser image).

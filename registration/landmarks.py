@@ -17,7 +17,7 @@ from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import chi2, f
+from scipy.special import chdtri, fdtri
 
 from datasets.errors import DatasetError
 from registration.transform import MODELS, Floats, Model, Transform, affine_generators, model_generators, n_parameters
@@ -27,8 +27,8 @@ LEVEL = 0.95
 FALSE_ALARM = 0.01
 """Chance that any landmark of a faultless set is suspected."""
 MOST_SUBSETS = 500
-"""Smallest subsets tried for a start that outliers cannot spoil: with 40 % of them, one of 500 affine subsets in 3D (the largest
-ones, of four) is clean with a probability above 1 - 1e-20."""
+"""Smallest subsets tried for a start that outliers cannot spoil: with 40 % of them, one of 500 affine subsets in 3D (the
+largest ones, of four) is clean with a probability above 1 - 1e-20."""
 FLAT = 1e-3
 """Landmarks whose extent along some direction is below this part of the largest one count as lying on a line or plane."""
 EXACT = 1e-9
@@ -62,8 +62,8 @@ class Landmarks:
     def __post_init__(self) -> None:
         moving, fixed = (np.array(a, np.float64) for a in (self.moving, self.fixed))
         if moving.ndim != 2 or moving.shape[1] not in (2, 3) or moving.shape != fixed.shape:
-            raise LandmarkError(f"landmarks have the shapes {moving.shape} (moving) and {fixed.shape} (fixed), expected (n, 2) or "
-                                f"(n, 3) for both")
+            raise LandmarkError(f"landmarks have the shapes {moving.shape} (moving) and {fixed.shape} (fixed), expected (n, 2) "
+                                "or (n, 3) for both")
         names = self.names or tuple(str(i + 1) for i in range(len(moving)))
         faults = [f"landmark {name!r} has a position that is not finite"
                   for name, finite in zip(names, np.isfinite(np.c_[moving, fixed]).all(1), strict=False) if not finite]
@@ -96,8 +96,9 @@ class LandmarkFit:
 
     `localisation_nm` is the standard deviation of a landmark along each axis, corrected for what the fit absorbs; NaN where
     nothing is left over to tell. `left_out_nm` (n,) is the distance between a landmark and where the others alone put it,
-    which includes its own localisation error; NaN where the others do not suffice. `used` (n,) says which landmarks made the fit; `suspects` names those that do not
-    belong to the others, whether they were used or not. `remarks` say what limits the fit.
+    which includes its own localisation error; NaN where the others do not suffice. `used` (n,) says which landmarks made the
+    fit; `suspects` names those that do not belong to the others, whether they were used or not. `remarks` say what limits
+    the fit.
     """
 
     transform: Transform
@@ -120,7 +121,8 @@ class LandmarkFit:
                    self.left_out_nm.tolist(), strict=True)
         return {"transform": self.transform.to_dict(), "localisation_nm": _known(self.localisation_nm),
                 "target_error_nm": _known(self.target_error_nm), "suspects": list(self.suspects), "remarks": list(self.remarks),
-                "landmarks": [{"name": n, "moving": m, "fixed": t, "used": u, "left_out_nm": _known(e)} for n, m, t, u, e in rows]}
+                "landmarks": [{"name": n, "moving": m, "fixed": t, "used": u, "left_out_nm": _known(e)}
+                              for n, m, t, u, e in rows]}
 
 
 def fit_landmarks(landmarks: Landmarks, model: Model = "similarity", source: str = "moving", target: str = "fixed", *,
@@ -169,11 +171,11 @@ def fit_landmarks(landmarks: Landmarks, model: Model = "similarity", source: str
     covariance = None
     if landmarks.std_nm is not None:
         covariance = landmarks.std_nm**2 * _spread_of(inner.moving, matrix, model)
-        if dof > 0 and scatter**2 * dof > landmarks.std_nm**2 * chi2.ppf(1 - FALSE_ALARM, dof):
+        if dof > 0 and scatter**2 * dof > landmarks.std_nm**2 * chdtri(dof, FALSE_ALARM):
             remarks.append(f"the landmarks scatter by {scatter:.3g} nm, more than the {landmarks.std_nm:.3g} nm stated")
     elif dof > 0:
         # a scatter known from few landmarks: the regions of the F distribution instead of the normal's
-        wider = inner.ndim * f.ppf(LEVEL, inner.ndim, dof) / chi2.ppf(LEVEL, inner.ndim)
+        wider = inner.ndim * fdtri(inner.ndim, dof, LEVEL) / chdtri(inner.ndim, 1 - LEVEL)
         covariance = scatter**2 * wider * _spread_of(inner.moving, matrix, model)
     else:
         remarks.append(f"{len(inner)} landmarks fit a {model} transform exactly, so their error is unknown; "
@@ -209,7 +211,7 @@ def _spans(points: Floats, model: Model) -> NDArray[np.bool_]:
     if wanted == 0:
         return np.ones(points.shape[:-2], bool)
     spread = np.linalg.svd(points - points.mean(-2, keepdims=True), compute_uv=False)
-    return cast(NDArray[np.bool_], (spread[..., wanted - 1] > FLAT * spread[..., 0]) & (spread[..., 0] > 0))
+    return (spread[..., wanted - 1] > FLAT * spread[..., 0]) & (spread[..., 0] > 0)
 
 
 def _least_squares(moving: Floats, fixed: Floats, model: Model, mirrored: bool) -> Floats:
@@ -235,7 +237,7 @@ def _least_squares(moving: Floats, fixed: Floats, model: Model, mirrored: bool) 
 
 def _distances(moving: Floats, fixed: Floats, matrix: Floats) -> Floats:
     """(..., n, d) from where matrices (..., d, d + 1) put landmarks (n, d) to where they are marked."""
-    return cast(Floats, fixed - (moving @ np.swapaxes(matrix[..., :-1], -1, -2) + matrix[..., None, :, -1]))
+    return fixed - (moving @ np.swapaxes(matrix[..., :-1], -1, -2) + matrix[..., None, :, -1])
 
 
 def _scatter(moving: Floats, fixed: Floats, matrix: Floats, model: Model) -> tuple[float, int]:
@@ -267,8 +269,8 @@ def _consistent(landmarks: Landmarks, model: Model, mirrored: bool, rng: np.rand
     middle = np.sort(squares, 1)[:, (n + least) // 2]
     best = int(middle.argmin())
     # the median of a normal scatter, widened for few landmarks as by Rousseeuw & Leroy (1987; source not checked)
-    sigma = landmarks.std_nm or float(np.sqrt(middle[best] / chi2.ppf(0.5, d))) * (1 + 5 / (n - least))
-    belongs = squares[best] <= chi2.ppf(0.975, d) * max(sigma, EXACT * float(np.ptp(fixed)))**2
+    sigma = landmarks.std_nm or float(np.sqrt(middle[best] / chdtri(d, 0.5))) * (1 + 5 / (n - least))
+    belongs: NDArray[np.bool_] = squares[best] <= chdtri(d, 0.025) * max(sigma, EXACT * float(np.ptp(fixed)))**2
     for _ in range(20):
         if not (belongs.sum() >= least and _spans(moving[belongs], model) and _spans(fixed[belongs], model)):
             return everything
@@ -292,11 +294,12 @@ def _within_chance(landmarks: Landmarks, belongs: NDArray[np.bool_], model: Mode
         if known is None and dof <= 0:
             continue
         sigma = max(known or scatter, EXACT * float(np.ptp(fixed)))
-        place = Transform("moving", "fixed", matrix, model, moving.mean(0), _spread_of(moving, matrix, model))
         here = landmarks.moving[i:i + 1]
-        off = (landmarks.fixed[i:i + 1] - place.apply(here))[0]
-        square = float(off @ np.linalg.solve(place.covariance_at(here)[0] + np.eye(d), off)) / sigma**2
-        kept[i] = square <= (chi2.ppf(chance, d) if known else d * f.ppf(chance, d, dof))
+        off = _distances(here, landmarks.fixed[i:i + 1], matrix)[0]
+        g = (affine_generators((here - moving.mean(0)) @ matrix[:, :-1].T) @ model_generators(model, d))[0]
+        expected = np.eye(d) + g @ _spread_of(moving, matrix, model) @ g.T
+        square = float(off @ np.linalg.solve(expected, off)) / sigma**2
+        kept[i] = square <= (chdtri(d, 1 - chance) if known else d * fdtri(d, dof, chance))
     return kept
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import scipy.ndimage as ndi
 from numpy.typing import NDArray
-from scipy.stats import chi2, f
+from scipy.special import chdtri, fdtri
 
 from registration.picture import Picture
 from registration.search import Level
@@ -18,6 +18,8 @@ TILES = 8
 """The reference is cut into this many tiles a side; they must be larger than the images' correlation length."""
 STEP, CLIMBS = 0.3, 4
 """Half width of the parabola through the evidence, pixels of the coarser image at the rim, and how often it is followed."""
+WIDER = (1, 2, 4)
+"""Half widths tried, in these units, until the parabola has a maximum: a broad top is rough at the scale of a pixel."""
 INFLATION = 1.25
 """Factor on the variance that tiles show: neighbouring tiles are not quite independent."""
 LEAST_FREEDOM = 3.0
@@ -82,17 +84,32 @@ def settled(level: Level, matrix: Floats, model: Model, prior_std: Floats, pixel
     pixel : nm
         Of the coarser image.
     """
-    pair = level.pair
-    generators = model_generators(model, 2)
-    k = generators.shape[1]
+    k = model_generators(model, 2).shape[1]
     reach = level.points - level.points.mean(1, keepdims=True)
     rim = float(np.sqrt((reach**2).sum(0).mean()))
     step = max(level.pitch, STEP * pixel)
-    unit = step * np.r_[1.0, 1.0, np.full(k - 2, 1 / rim)]
+    for wider in WIDER:
+        unit = wider * step * np.r_[1.0, 1.0, np.full(k - 2, 1 / rim)]
+        precision = np.diag((unit / prior_std) ** 2)
+        matrix, hessian, slopes, firm = _parabola(level, matrix, model, unit, precision)
+        if firm:
+            break
+    n = len(slopes)
+    scatter = slopes.T @ slopes * (n - 1) / n * few_tiles(slopes)
+    covariance = _bounded(hessian, scatter, precision) * np.outer(unit, unit)
+    return Spread(matrix, covariance + _floor(model, pixel, rim), firm)
+
+
+def _parabola(level: Level, matrix: Floats, model: Model, unit: Floats,
+              precision: Floats) -> tuple[Floats, Floats, Floats, bool]:
+    """Follow the parabola through poses that differ by `unit` (k,): the pose (2, 3), the curvature (k, k) there, the slopes
+    (tiles, k) when one tile is left out, about their mean, and whether the curvature is that of a maximum.
+    """
+    pair, generators, k = level.pair, model_generators(model, 2), len(unit)
     pairs = [(i, j) for i in range(k) for j in range(i)]
-    around = np.concatenate([np.eye(k), -np.eye(k), *([np.eye(k)[i] + np.eye(k)[j]] for i, j in pairs),
-                             *([-np.eye(k)[i] - np.eye(k)[j]] for i, j in pairs)])
-    precision = np.diag((unit / prior_std) ** 2)
+    # all steps are equally long: a top that is sharper than a parabola flattens alike along every one of them
+    across = np.array([np.eye(k)[i] + np.eye(k)[j] for i, j in pairs]).reshape(-1, k) / np.sqrt(2)
+    around = np.concatenate([np.eye(k), -np.eye(k), across, -across])
 
     def moved(by: Floats) -> Floats:
         full = generators @ (by * unit)
@@ -108,7 +125,7 @@ def settled(level: Level, matrix: Floats, model: Model, prior_std: Floats, pixel
         bend = np.diag(best - (t[:k] + t[k:2 * k]) / 2)
         for n, (i, j) in enumerate(pairs):
             both = best - (t[2 * k + n] + t[2 * k + len(pairs) + n]) / 2
-            bend[i, j] = bend[j, i] = (both - bend[i, i] - bend[j, j]) / 2
+            bend[i, j] = bend[j, i] = both - (bend[i, i] + bend[j, j]) / 2
         w, v = np.linalg.eigh(bend)
         firm = bool(w[0] > 1e-3 * w[-1] > 0)
         hessian = (v * np.maximum(w, 0)) @ v.T
@@ -119,11 +136,7 @@ def settled(level: Level, matrix: Floats, model: Model, prior_std: Floats, pixel
         matrix, best = moved(jump), value
     left_out = level.without_each_tile(np.stack([pair.pose(moved(e)) for e in around[:2 * k]]), TILES)[:, 1:]
     slopes = (left_out[:k] - left_out[k:]).T / 4
-    slopes = slopes - slopes.mean(0)
-    n = len(slopes)
-    scatter = slopes.T @ slopes * (n - 1) / n * few_tiles(slopes)
-    covariance = _bounded(hessian, scatter, precision) * np.outer(unit, unit)
-    return Spread(matrix, covariance + _floor(model, pixel, rim), firm)
+    return matrix, hessian, slopes - slopes.mean(0), firm
 
 
 def information_spread(reference: Picture, other: Picture, matrix: Floats, model: Model, prior_std: Floats, pixel: float,
@@ -224,9 +237,9 @@ def _tile_scatter(gradients: Floats, points: Floats, reference: Picture) -> Floa
     return sums.T @ sums * n / max(n - 1, 1) * few_tiles(sums)
 
 
-def few_tiles(slopes: Floats) -> float:
-    """Factor (1 and up) on a covariance found from the scatter of tiles (n, k), so that regions taken from it as if it were normal
-    hold the truth with 95 % although few tiles count: only eight of 64 see a straight interface.
+def few_tiles(slopes: NDArray[Any]) -> float:
+    """Factor (1 and up) on a covariance found from the scatter of tiles (n, k), so that regions taken from it as if it were
+    normal hold the truth with 95 % although few tiles count: only eight of 64 see a straight interface.
 
     The degrees of freedom are those of a variance that a sum of unequal squares gives (Satterthwaite 1946, 10.2307/3002019;
     source not checked), and the regions in two dimensions those of the F distribution.
@@ -235,4 +248,4 @@ def few_tiles(slopes: Floats) -> float:
     w, v = np.linalg.eigh(slopes.T @ slopes)
     size = ((slopes @ v / np.sqrt(np.maximum(w, 1e-9 * w[-1] + 1e-300)))**2).sum(1)
     dof = float(np.clip((k + 2) / k * size.sum()**2 / ((size**2).sum() + 1e-300), LEAST_FREEDOM, max(n - 1, LEAST_FREEDOM)))
-    return float(2 * f.ppf(0.95, 2, dof) / chi2.ppf(0.95, 2))
+    return float(2 * fdtri(2, dof, 0.95) / chdtri(2, 0.05))
