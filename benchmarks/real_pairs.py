@@ -3,7 +3,7 @@
     python benchmarks/real_pairs.py [--data ../shared/data/registration] [--only visible-infrared ...] [--save rows.csv]
 
 The images belong to other people and are not part of the project. Nothing is told to `align` but the images, their pixel taken
-as 1 nm, and that a border of zeros holds no data. Errors are mean distances at the given landmarks, or over a grid of the
+as 1 nm. Errors are mean distances at the given landmarks, or over a grid of the
 overlap where a matrix is given.
 """
 
@@ -44,12 +44,11 @@ class Pair:
     truth: np.ndarray
 
 
-def image(path: Path, frame: str, pixel_nm: float = 1.0, no_data: bool = True) -> xr.DataArray:
-    """An image file as a calibrated one; where zeros fill more than 2 % they are a border without data."""
+def image(path: Path, frame: str) -> xr.DataArray:
+    """An image file as a calibrated one."""
     values = np.asarray(Image.open(path).convert("L"), np.float32)
-    coords = {d: (d, pixel_nm * np.arange(float(n)), {"units": "nm"}) for d, n in zip("yx", values.shape, strict=True)}
-    read = xr.DataArray(values, coords, ("y", "x"), attrs={"frame": frame})
-    return read.where(read > 0) if no_data and (values == 0).mean() > 0.02 else read
+    coords = {d: (d, np.arange(float(n)), {"units": "nm"}) for d, n in zip("yx", values.shape, strict=True)}
+    return xr.DataArray(values, coords, ("y", "x"), attrs={"frame": frame})
 
 
 def overlap(shape: tuple[int, int], onto: tuple[int, int],

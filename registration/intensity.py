@@ -10,8 +10,10 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from datasets.errors import DatasetError
+from registration.combination import APART
+from registration.hybrid import box_about, fit_widest, weighed_together
 from registration.itk import MutualInformationError, Plan, climb_mutual_information
+from registration.landmarks import LandmarkFit, Landmarks
 from registration.picture import Picture, averaged, mirrored, picture
 from registration.quality import GRID, Verdict, blurred, judge, overlap_points, tolerance_px
 from registration.search import ITERATIONS, PROMISING, WORK, Level, Scene, SearchBox, search
@@ -58,7 +60,7 @@ class Alignment:
 
 
 def align(fixed: xr.DataArray, moving: xr.DataArray, model: Model = "similarity", prior: Transform | None = None,
-          masks: tuple[Any, Any] | None = None, landmarks: None = None, seed: int = 0, *,
+          masks: tuple[Any, Any] | None = None, landmarks: Landmarks | None = None, seed: int = 0, *,
           box: SearchBox | None = None) -> Alignment:
     """Find the transform that takes positions of the moving image to the frame of the fixed one.
 
@@ -77,6 +79,10 @@ def align(fixed: xr.DataArray, moving: xr.DataArray, model: Model = "similarity"
     masks : (fixed, moving)
         True where data are to be used; either may be None. Mask scale bars and no-data borders: their straight edges align with
         one another.
+    landmarks : places marked in both images
+        They are fitted robustly, take the place of the prior and, unless a box is given, narrow the search to what they leave
+        open. A pose of the images that they bear out is the mean of both, weighted by their stated errors; where the two
+        contradict one another the landmarks are returned, as doubtful.
     seed : int
         Of the random samples of search and mutual information.
     box : SearchBox
@@ -93,15 +99,19 @@ def align(fixed: xr.DataArray, moving: xr.DataArray, model: Model = "similarity"
         If an image is not calibrated in nm or holds nothing to align; all faults are named.
     TransformError
         If the prior does not lead from the moving to the fixed frame, or the model is unknown.
+    LandmarkError
+        If landmarks do not determine even a shift.
     """
     if model not in MODELS:
         raise TransformError(f"unknown model {model!r}, expected one of {', '.join(MODELS)}")
-    if landmarks is not None:
-        raise DatasetError("landmarks cannot be combined with intensities yet")
     fixed_mask, moving_mask = masks or (None, None)
     a, b = picture(fixed, "fixed image", fixed_mask), picture(moving, "moving image", moving_mask)
     target, source = _frames(fixed, moving, prior)
     start = _start(a, b, prior, source, target)
+    marks = None if landmarks is None else fit_widest(landmarks, model, source, target)
+    if marks is not None:
+        start = marks.transform
+        box = box or box_about(marks, b, a)
     wider = None if box else _box(replace(SearchBox(), scale=WIDER), model)
     box = _box(box or SearchBox(), model)
     swapped = b.pixel * start.scale > a.pixel * (1 + 1e-9)
@@ -116,7 +126,7 @@ def align(fixed: xr.DataArray, moving: xr.DataArray, model: Model = "similarity"
     names = (target, source) if swapped else (source, target)  # other -> reference
     placed = _placed(*names, matrix, outcome.model, outcome.covariance, reference)
     transform = placed.inverse() if swapped else placed
-    return _judged(transform, a, b, outcome)
+    return _judged(transform, a, b, outcome, marks)
 
 
 @dataclass(frozen=True, eq=False)
@@ -303,11 +313,19 @@ def _placed(source: str, target: str, matrix: Floats, model: Model, covariance: 
     return Transform(source, target, whole, model, centre, covariance)
 
 
-def _judged(transform: Transform, fixed: Picture, moving: Picture, outcome: _Outcome) -> Alignment:
+def _judged(transform: Transform, fixed: Picture, moving: Picture, outcome: _Outcome, marks: LandmarkFit | None) -> Alignment:
+    told: dict[str, float] = {}
+    remarks = outcome.remarks
+    if marks is not None:
+        transform, probability = weighed_together(transform, marks)
+        told = {"landmark_probability": probability, "landmark_nm": marks.localisation_nm}
+        remarks = (*remarks, *(f"landmarks: {r}" for r in marks.remarks))
+        if probability < APART:
+            remarks = ("the images contradict the landmarks, which are returned", *remarks)
     points = overlap_points(fixed, moving, transform)
     rms = float(np.sqrt(np.mean(np.einsum("nii->n", transform.covariance_at(points))))) if len(points) else float("inf")
     pixel = max(fixed.pixel, moving.pixel * transform.scale)
-    metrics = {**outcome.metrics, "overlap": len(points) / GRID**2, "expected_error_nm": rms, "expected_error_px": rms / pixel,
-               "pixel_nm": pixel, "tolerance_px": tolerance_px(fixed, moving, transform)}
+    metrics = {**outcome.metrics, **told, "overlap": len(points) / GRID**2, "expected_error_nm": rms,
+               "expected_error_px": rms / pixel, "pixel_nm": pixel, "tolerance_px": tolerance_px(fixed, moving, transform)}
     verdict, reasons = judge(metrics)
-    return Alignment(transform, verdict, (*reasons, *outcome.remarks), metrics)
+    return Alignment(transform, verdict, (*reasons, *remarks), metrics)

@@ -19,10 +19,11 @@ UNIFORM = 1e-3
 """Steps of an axis may differ by this much of a step; a file that rounds positions to 3 digits still passes."""
 SMALLEST = 8
 """Fewer pixels than this along an axis hold no pose."""
-BORDER, LEFT, SOLID = 0.02, 0.2, 2
-"""A region that touches the border, in which every pixel has the lowest or the highest value of the image, is no data if it
-covers more than BORDER of the image, is solid (survives erosion by SOLID pixels, as scattered zero counts do not) and leaves
-at least LEFT of the image to look at: padding and saturation, not the background of a few particles."""
+BORDER, LEFT, SOLID, SCATTERED = 0.02, 0.2, 2, 0.1
+"""A region that touches the border, in which every pixel has the lowest value of the image, is padding if it covers more than
+BORDER of the image, is solid (survives erosion by SOLID pixels), leaves at least LEFT of the image to look at, and no more
+than SCATTERED of what it leaves has that value too: a map of few counts has many zeros elsewhere, and they are measurements,
+as is the background of a few particles."""
 
 
 class ImageError(DatasetError):
@@ -120,22 +121,22 @@ def picture(image: xr.DataArray, who: str, mask: xr.DataArray | NDArray[np.bool_
 
 
 def padding(values: NDArray[Any], good: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Where an image was filled up or saturated at its border; nowhere where that would leave too little, see BORDER."""
-    out = np.zeros(values.shape, bool)
+    """Where an image was filled up at its border; nowhere where that would leave too little, see BORDER."""
+    nowhere = np.zeros(values.shape, bool)
     if not good.any():
-        return out
-    for value in (values[good].min(), values[good].max()):
-        flat = good & (values == value)
-        if flat.mean() < BORDER:
-            continue
-        solid = ndi.binary_erosion(flat, iterations=SOLID, border_value=1)
-        rim = np.zeros_like(solid)
-        rim[[0, -1]], rim[:, [0, -1]] = solid[[0, -1]], solid[:, [0, -1]]
-        # grown back within the flat pixels only
-        region = ndi.binary_dilation(ndi.binary_propagation(rim, mask=solid), iterations=SOLID, mask=flat)
-        if region.mean() >= BORDER:
-            out |= region
-    return out if (good & ~out).mean() >= LEFT else np.zeros_like(out)
+        return nowhere
+    flat = good & (values == values[good].min())
+    if flat.mean() < BORDER:
+        return nowhere
+    solid = ndi.binary_erosion(flat, iterations=SOLID, border_value=1)
+    rim = nowhere.copy()
+    rim[[0, -1]], rim[:, [0, -1]] = solid[[0, -1]], solid[:, [0, -1]]
+    # grown back within the flat pixels only
+    region = ndi.binary_dilation(ndi.binary_propagation(rim, mask=solid), iterations=SOLID, mask=flat)
+    left = good & ~region
+    if region.mean() < BORDER or left.mean() < LEFT or (flat & left).sum() > SCATTERED * left.sum():
+        return nowhere
+    return cast(NDArray[np.bool_], region)
 
 
 def averaged(image: Picture, pitch: float) -> Picture:

@@ -8,6 +8,7 @@ from typing import Literal, cast
 import numpy as np
 import scipy.ndimage as ndi
 
+from registration.combination import APART
 from registration.picture import Image, Picture
 from registration.search import CONFIRMED, ENOUGH, PROMISING, SURE
 from registration.transform import Floats, Transform
@@ -17,7 +18,7 @@ TOLERANCE_PX, TOLERANCE_FIELD = 1.0, 0.01
 """Error that a good pose may have: the larger of so many pixels of the coarser image and this part of the smaller field's
 diagonal. A map of 64² pixels is held to one of its pixels, an image of 512² to one of its details; the stated uncertainty tells
 the two apart."""
-CERTAINTY, LEAST_OVERLAP, HOPELESS = 3.0, 0.3, 1.15
+CERTAINTY, LEAST_OVERLAP, HOPELESS = 2.5, 0.3, 1.15
 """How many times the expected error the tolerance must be; least part of the smaller field that both must see; margin below
 which there is no saying which pose is right."""
 GRID = 9
@@ -58,15 +59,19 @@ def judge(metrics: Mapping[str, float]) -> tuple[Verdict, tuple[str, ...]]:
     against: list[str] = []
     sure = metrics["margin"] >= SURE and metrics["evidence"] >= ENOUGH
     held = metrics["margin"] >= PROMISING and metrics["held_out"] >= CONFIRMED and metrics["evidence"] >= ENOUGH
-    if not sure and not held:
+    borne_out = metrics.get("landmark_probability", float("nan")) >= APART and metrics["evidence"] >= ENOUGH
+    contradicted = metrics.get("landmark_probability", float("nan")) < APART
+    if contradicted:
+        against.append("the images and the landmarks put the pose at different places")
+    if not sure and not held and not borne_out:
         against.append(f"another pose explains the images almost as well (evidence {metrics['evidence']:.0f}, "
                        f"{metrics['margin']:.2f} times that of the runner-up)")
     if not metrics["expected_error_px"] * CERTAINTY <= metrics["tolerance_px"]:
-        against.append(f"the pose is uncertain by {metrics['expected_error_px']:.2f} pixels of the coarser image, more than a "
-                       f"third of the {metrics['tolerance_px']:.1f} allowed")
+        against.append(f"the pose is uncertain by {metrics['expected_error_px']:.2f} pixels of the coarser image, too much for "
+                       f"the {metrics['tolerance_px']:.1f} allowed")
     if metrics["overlap"] < LEAST_OVERLAP:
         against.append(f"only {metrics['overlap']:.0%} of the smaller field of view is seen by both")
     nothing = metrics["margin"] < HOPELESS or metrics["evidence"] < ENOUGH
-    if nothing and not metrics["held_out"] >= CONFIRMED:
+    if nothing and not metrics["held_out"] >= CONFIRMED and not borne_out and not contradicted:
         return "failed", tuple(against)
     return ("doubtful", tuple(against)) if against else ("good", ())

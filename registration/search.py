@@ -403,7 +403,7 @@ def coarse_poses(pair: Scene, part: int | None = None) -> tuple[Floats, Floats]:
             where = cells.argmax(2)
             best = np.take_along_axis(cells, where[..., None], 2)[..., 0]
             for a in range(len(theta)):
-                for c in np.argpartition(-best[a], PER_POSE)[:PER_POSE]:
+                for c in np.argsort(-best[a], kind="stable")[:PER_POSE]:
                     dy = lag_y[c // blocks * block + where[a, c] // block]
                     dx = lag_x[c % blocks * block + where[a, c] % block]
                     poses.append((float(theta[a]), float(log_scale), dy * pitch, dx * pitch, 0.0, 0.0))
