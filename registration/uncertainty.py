@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
@@ -20,8 +21,9 @@ STEP, CLIMBS = 0.3, 4
 """Half width of the parabola through the evidence, pixels of the coarser image at the rim, and how often it is followed."""
 WIDER = (1, 2, 4)
 """Half widths tried, in these units, until the parabola has a maximum: a broad top is rough at the scale of a pixel."""
-INFLATION = 1.25
-"""Factor on the variance that tiles show: neighbouring tiles are not quite independent."""
+BROAD, LOSS, FLAT = (2.0, 4.0, 8.0, 16.0), 2.0, 1e-3
+"""Steps tried along a direction whose curvature is below FLAT of the largest one, and the evidence, in which one standard
+deviation is 1, that a step must lose."""
 LEAST_FREEDOM = 3.0
 """Degrees of freedom below which the F distribution says no more than that nothing is known."""
 FLOOR: dict[Model, float] = {"translation": 0.05, "rigid": 0.05, "similarity": 0.05, "affine": 0.02}
@@ -112,10 +114,7 @@ def _parabola(level: Level, matrix: Floats, model: Model, unit: Floats,
     around = np.concatenate([np.eye(k), -np.eye(k), across, -across])
 
     def moved(by: Floats) -> Floats:
-        full = generators @ (by * unit)
-        change = np.eye(2) + full[2:].reshape(2, 2)
-        inner = np.column_stack([change, pair.cr - change @ pair.cr + full[:2]])
-        return np.column_stack([matrix[:, :2] @ inner[:, :2], matrix[:, :2] @ inner[:, 2] + matrix[:, 2]])
+        return _moved(matrix, generators @ (by * unit), pair.cr)
 
     level = level.seen_from(np.stack([pair.pose(moved(2 * e)) for e in around[:2 * k]]))
     best = float(level.evidence(pair.pose(matrix)[None])[0])
@@ -127,16 +126,39 @@ def _parabola(level: Level, matrix: Floats, model: Model, unit: Floats,
             both = best - (t[2 * k + n] + t[2 * k + len(pairs) + n]) / 2
             bend[i, j] = bend[j, i] = both - (bend[i, i] + bend[j, j]) / 2
         w, v = np.linalg.eigh(bend)
-        firm = bool(w[0] > 1e-3 * w[-1] > 0)
+        firm = bool(w[0] > FLAT * w[-1] > 0)
         hessian = (v * np.maximum(w, 0)) @ v.T
         jump = np.clip(np.linalg.solve(hessian + precision, slope), -2, 2)
         value = float(level.evidence(pair.pose(moved(jump))[None])[0])
         if value <= best:
             break
         matrix, best = moved(jump), value
+    if not firm:
+        def drop(by: Floats) -> float:
+            return float(best - level.evidence(np.stack([pair.pose(moved(by)), pair.pose(moved(-by))])).mean())
+        w, v = np.linalg.eigh(bend)
+        least = FLAT * w[-1]
+        w = np.array([value if value > least else _broad_curvature(drop, v[:, i], least) for i, value in enumerate(w)])
+        firm, hessian = bool((w > 0).all()), (v * np.maximum(w, 0)) @ v.T
     left_out = level.without_each_tile(np.stack([pair.pose(moved(e)) for e in around[:2 * k]]), TILES)[:, 1:]
     slopes = (left_out[:k] - left_out[k:]).T / 4
     return matrix, hessian, slopes - slopes.mean(0), firm
+
+
+def _moved(matrix: Floats, full: Floats, centre: Floats) -> Floats:
+    """The pose (2, 3) after a change of the reference's positions by shift and linear part `full` (6,) about a centre."""
+    change = np.eye(2) + full[2:].reshape(2, 2)
+    inner = np.column_stack([change, centre - change @ centre + full[:2]])
+    return np.column_stack([matrix[:, :2] @ inner[:, :2], matrix[:, :2] @ inner[:, 2] + matrix[:, 2]])
+
+
+def _broad_curvature(drop: Callable[[Floats], float], direction: Floats, least: float) -> float:
+    """Curvature along a direction in which the top is flat or rough: from the first step that loses what counts, else 0."""
+    for step in BROAD:
+        lost = drop(step * direction)
+        if lost > LOSS:
+            return max(lost / step**2, least)
+    return 0.0
 
 
 def information_spread(reference: Picture, other: Picture, matrix: Floats, model: Model, prior_std: Floats, pixel: float,
@@ -205,8 +227,8 @@ def information_spread(reference: Picture, other: Picture, matrix: Floats, model
 
 
 def _bounded(curvature: Floats, scatter: Floats, precision: Floats) -> Floats:
-    """Covariance (k, k) from curvature and scatter of the slope, inflated, and never wider than the prior."""
-    scatter = INFLATION * scatter + 1e-6 * np.trace(scatter) * np.eye(len(scatter))
+    """Covariance (k, k) from curvature and scatter of the slope, never wider than the prior."""
+    scatter = scatter + 1e-6 * np.trace(scatter) * np.eye(len(scatter))
     information = curvature @ np.linalg.solve(scatter, curvature) + precision
     covariance: Floats = np.linalg.inv(information).astype(np.float64)
     return (covariance + covariance.T) / 2
