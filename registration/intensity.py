@@ -10,10 +10,12 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from datasets.errors import DatasetError
+from registration.combination import APART
+from registration.hybrid import box_about, fit_widest, weighed_together
 from registration.itk import MutualInformationError, Plan, climb_mutual_information
+from registration.landmarks import LandmarkFit, Landmarks
 from registration.picture import Picture, averaged, mirrored, picture
-from registration.quality import GRID, Verdict, blurred, judge, overlap_points
+from registration.quality import GRID, Verdict, blurred, judge, overlap_points, tolerance_px
 from registration.search import ITERATIONS, PROMISING, WORK, Level, Scene, SearchBox, search
 from registration.transform import MODELS, Floats, Model, Transform, TransformError, fits, model_generators, n_parameters
 from registration.uncertainty import information_spread, settled
@@ -21,6 +23,8 @@ from registration.uncertainty import information_spread, settled
 MOVING, FIXED = "moving", "fixed"
 POINTS = 40000
 """Most points at which the final pose is weighed."""
+WIDER = 1.45
+"""Factor in scale searched at last where no box is given and nothing else explains the images: pixel sizes off by 30 %."""
 KEPT = 0.85
 """A climb by mutual information that keeps less of the evidence is undone."""
 
@@ -29,11 +33,12 @@ KEPT = 0.85
 class Alignment:
     """Where the moving image lies in the frame of the fixed one, and whether to believe it.
 
-    `verdict` is `good` (the error is below a pixel of the coarser image), `doubtful` or `failed`; `reasons` say what speaks
-    against the pose. A transform whose verdict is not `good` must not be used for fusion unless a person accepts it.
+    `verdict` is `good` (the error is below a pixel of the coarser image or 1 % of the smaller field's diagonal, whichever is
+    larger), `doubtful` or `failed`; `reasons` say what speaks against the pose. A transform whose verdict is not `good` must
+    not be used for fusion unless a person accepts it.
     `metrics` are numbers behind the verdict: `evidence` and `margin` of the search, `held_out` evidence (NaN if not asked),
     `mutual_information` (nat), `overlap` (part of the smaller field), `expected_error_px` and `expected_error_nm` (rms over
-    the overlap), `pixel_nm` (of the coarser image).
+    the overlap), `tolerance_px` (what `good` allows), `pixel_nm` (of the coarser image).
     """
 
     transform: Transform
@@ -55,7 +60,7 @@ class Alignment:
 
 
 def align(fixed: xr.DataArray, moving: xr.DataArray, model: Model = "similarity", prior: Transform | None = None,
-          masks: tuple[Any, Any] | None = None, landmarks: None = None, seed: int = 0, *,
+          masks: tuple[Any, Any] | None = None, landmarks: Landmarks | None = None, seed: int = 0, *,
           box: SearchBox | None = None) -> Alignment:
     """Find the transform that takes positions of the moving image to the frame of the fixed one.
 
@@ -74,6 +79,10 @@ def align(fixed: xr.DataArray, moving: xr.DataArray, model: Model = "similarity"
     masks : (fixed, moving)
         True where data are to be used; either may be None. Mask scale bars and no-data borders: their straight edges align with
         one another.
+    landmarks : places marked in both images
+        They are fitted robustly, take the place of the prior and, unless a box is given, narrow the search to what they leave
+        open. A pose of the images that they bear out is the mean of both, weighted by their stated errors; where the two
+        contradict one another the landmarks are returned, as doubtful.
     seed : int
         Of the random samples of search and mutual information.
     box : SearchBox
@@ -90,15 +99,20 @@ def align(fixed: xr.DataArray, moving: xr.DataArray, model: Model = "similarity"
         If an image is not calibrated in nm or holds nothing to align; all faults are named.
     TransformError
         If the prior does not lead from the moving to the fixed frame, or the model is unknown.
+    LandmarkError
+        If landmarks do not determine even a shift.
     """
     if model not in MODELS:
         raise TransformError(f"unknown model {model!r}, expected one of {', '.join(MODELS)}")
-    if landmarks is not None:
-        raise DatasetError("landmarks cannot be combined with intensities yet")
     fixed_mask, moving_mask = masks or (None, None)
     a, b = picture(fixed, "fixed image", fixed_mask), picture(moving, "moving image", moving_mask)
     target, source = _frames(fixed, moving, prior)
     start = _start(a, b, prior, source, target)
+    marks = None if landmarks is None else fit_widest(landmarks, model, source, target)
+    if marks is not None:
+        start = marks.transform
+        box = box or box_about(marks, b, a)
+    wider = None if box else _box(replace(SearchBox(), scale=WIDER), model)
     box = _box(box or SearchBox(), model)
     swapped = b.pixel * start.scale > a.pixel * (1 + 1e-9)
     reference, other = (b, a) if swapped else (a, b)
@@ -107,12 +121,12 @@ def align(fixed: xr.DataArray, moving: xr.DataArray, model: Model = "similarity"
     if flip:
         mirror = np.array([[1.0, 0.0, 0.0], [0.0, -1.0, 2 * other.centre[1]]])
         other, guess = mirrored(other), _after(mirror, guess)
-    outcome = _pose(reference, other, guess, model, box, seed)
+    outcome = _pose(reference, other, guess, model, box, seed, wider)
     matrix = _after(mirror, outcome.matrix) if flip else outcome.matrix
     names = (target, source) if swapped else (source, target)  # other -> reference
     placed = _placed(*names, matrix, outcome.model, outcome.covariance, reference)
     transform = placed.inverse() if swapped else placed
-    return _judged(transform, a, b, outcome)
+    return _judged(transform, a, b, outcome, marks)
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,12 +140,13 @@ class _Outcome:
     remarks: tuple[str, ...]
 
 
-def _pose(reference: Picture, other: Picture, guess: Floats, model: Model, box: SearchBox, seed: int) -> _Outcome:
+def _pose(reference: Picture, other: Picture, guess: Floats, model: Model, box: SearchBox, seed: int,
+          wider: SearchBox | None) -> _Outcome:
     scale = float(np.sqrt(abs(np.linalg.det(guess[:, :2]))))
     fov = float(max(reference.extent.max(), other.extent.max() / scale))
     unit = max(fov / WORK, reference.pixel / 4)
     near, far = averaged(reference, unit), averaged(other, unit * scale)
-    found = search(near, far, unit, guess, box, seed)
+    found = search(near, far, unit, guess, box, seed, wider)
     pair = found.pair
     fine = Level(pair, 4 * pair.coarsest, POINTS, np.random.default_rng(seed + 1))
     middle = Level(pair, 2 * pair.coarsest, pair.effort.points[1], np.random.default_rng(seed + 2))
@@ -141,7 +156,7 @@ def _pose(reference: Picture, other: Picture, guess: Floats, model: Model, box: 
     poses, _ = fine.refined(found.poses[:pair.effort.keep[2]], 0.375 * pair.field_of_view / pair.coarsest, ITERATIONS[2], dims)
     poses = np.stack([_constrained(p, pair.start, model) for p in poses])
     both = fine.evidence(poses) + middle.evidence(poses)
-    prior = _prior_std(model, box, pair)
+    prior = _prior_std(model, pair.box, pair)
     best = settled(fine, pair.affine(poses[both.argmax()]), model, prior, reference.pixel)
     remarks: list[str] = []
     climbed = _climb(near, far, best.matrix, model, seed)
@@ -298,11 +313,19 @@ def _placed(source: str, target: str, matrix: Floats, model: Model, covariance: 
     return Transform(source, target, whole, model, centre, covariance)
 
 
-def _judged(transform: Transform, fixed: Picture, moving: Picture, outcome: _Outcome) -> Alignment:
+def _judged(transform: Transform, fixed: Picture, moving: Picture, outcome: _Outcome, marks: LandmarkFit | None) -> Alignment:
+    told: dict[str, float] = {}
+    remarks = outcome.remarks
+    if marks is not None:
+        transform, probability = weighed_together(transform, marks)
+        told = {"landmark_probability": probability, "landmark_nm": marks.localisation_nm}
+        remarks = (*remarks, *(f"landmarks: {r}" for r in marks.remarks))
+        if probability < APART:
+            remarks = ("the images contradict the landmarks, which are returned", *remarks)
     points = overlap_points(fixed, moving, transform)
     rms = float(np.sqrt(np.mean(np.einsum("nii->n", transform.covariance_at(points))))) if len(points) else float("inf")
     pixel = max(fixed.pixel, moving.pixel * transform.scale)
-    metrics = {**outcome.metrics, "overlap": len(points) / GRID**2, "expected_error_nm": rms, "expected_error_px": rms / pixel,
-               "pixel_nm": pixel}
+    metrics = {**outcome.metrics, **told, "overlap": len(points) / GRID**2, "expected_error_nm": rms,
+               "expected_error_px": rms / pixel, "pixel_nm": pixel, "tolerance_px": tolerance_px(fixed, moving, transform)}
     verdict, reasons = judge(metrics)
-    return Alignment(transform, verdict, (*reasons, *outcome.remarks), metrics)
+    return Alignment(transform, verdict, (*reasons, *remarks), metrics)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
+import scipy.ndimage as ndi
 import xarray as xr
 from numpy.typing import NDArray
 
@@ -18,6 +19,11 @@ UNIFORM = 1e-3
 """Steps of an axis may differ by this much of a step; a file that rounds positions to 3 digits still passes."""
 SMALLEST = 8
 """Fewer pixels than this along an axis hold no pose."""
+BORDER, LEFT, SOLID, SCATTERED = 0.02, 0.2, 2, 0.1
+"""A region that touches the border, in which every pixel has the lowest value of the image, is padding if it covers more than
+BORDER of the image, is solid (survives erosion by SOLID pixels), leaves at least LEFT of the image to look at, and no more
+than SCATTERED of what it leaves has that value too: a map of few counts has many zeros elsewhere, and they are measurements,
+as is the background of a few particles."""
 
 
 class ImageError(DatasetError):
@@ -73,7 +79,7 @@ class Picture:
 def picture(image: xr.DataArray, who: str, mask: xr.DataArray | NDArray[np.bool_] | None = None) -> Picture:
     """Read an image with dims y and x in nm; axes may run either way and pixels need not be square.
 
-    Pixels that are not finite, or false in `mask`, are left out.
+    Pixels that are not finite, or false in `mask`, are left out; without a mask also padding, see `padding`.
 
     Raises
     ------
@@ -99,6 +105,8 @@ def picture(image: xr.DataArray, who: str, mask: xr.DataArray | NDArray[np.bool_
         if chosen.shape != values.shape:
             raise ImageError(f"{who}: mask has shape {chosen.shape}, the image {values.shape}")
         good &= chosen.astype(bool)
+    else:
+        good &= ~padding(values, good)
     flips = tuple(slice(None, None, -1) if image[d].values[-1] < image[d].values[0] else slice(None) for d in DIMS)
     y, x = (np.sort(image[d].values.astype(np.float64)) for d in DIMS)
     values, good = values[flips], good[flips]
@@ -110,6 +118,25 @@ def picture(image: xr.DataArray, who: str, mask: xr.DataArray | NDArray[np.bool_
         raise ImageError(f"{who}: every pixel has the value {float(fill):g}; there is nothing to align")
     step = np.array([(a[-1] - a[0]) / (len(a) - 1) for a in (y, x)])
     return Picture(plain, step, np.array([y[0], x[0]]), good.astype(np.float32))
+
+
+def padding(values: NDArray[Any], good: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Where an image was filled up at its border; nowhere where that would leave too little, see BORDER."""
+    nowhere = np.zeros(values.shape, bool)
+    if not good.any():
+        return nowhere
+    flat = good & (values == values[good].min())
+    if flat.mean() < BORDER:
+        return nowhere
+    solid = ndi.binary_erosion(flat, iterations=SOLID, border_value=1)
+    rim = nowhere.copy()
+    rim[[0, -1]], rim[:, [0, -1]] = solid[[0, -1]], solid[:, [0, -1]]
+    # grown back within the flat pixels only
+    region = ndi.binary_dilation(ndi.binary_propagation(rim, mask=solid), iterations=SOLID, mask=flat)
+    left = good & ~region
+    if region.mean() < BORDER or left.mean() < LEFT or (flat & left).sum() > SCATTERED * left.sum():
+        return nowhere
+    return cast(NDArray[np.bool_], region)
 
 
 def averaged(image: Picture, pitch: float) -> Picture:

@@ -8,14 +8,19 @@ from typing import Literal, cast
 import numpy as np
 import scipy.ndimage as ndi
 
+from registration.combination import APART
 from registration.picture import Image, Picture
 from registration.search import CONFIRMED, ENOUGH, PROMISING, SURE
 from registration.transform import Floats, Transform
 
 Verdict = Literal["good", "doubtful", "failed"]
-LARGEST_ERROR, LEAST_OVERLAP, HOPELESS = 0.33, 0.3, 1.15
-"""Largest expected error of a good pose (pixels of the coarser image, so that a pixel is three standard deviations); least part
-of the smaller field that both must see; margin below which there is no saying which pose is right."""
+TOLERANCE_PX, TOLERANCE_FIELD = 1.0, 0.01
+"""Error that a good pose may have: the larger of so many pixels of the coarser image and this part of the smaller field's
+diagonal. A map of 64² pixels is held to one of its pixels, an image of 512² to one of its details; the stated uncertainty tells
+the two apart."""
+CERTAINTY, LEAST_OVERLAP, HOPELESS = 2.5, 0.3, 1.15
+"""How many times the expected error the tolerance must be; least part of the smaller field that both must see; margin below
+which there is no saying which pose is right."""
 GRID = 9
 """Points a side on which errors over the overlap are taken."""
 
@@ -28,6 +33,13 @@ def overlap_points(fixed: Picture, moving: Picture, transform: Transform, per_si
     grid = small.centre + np.stack(np.meshgrid(t, t, indexing="ij"), -1).reshape(-1, 2) * small.extent
     points = grid if nested else transform.inverse().apply(grid)
     return points[moving.valid_at(points) & fixed.valid_at(transform.apply(points))]
+
+
+def tolerance_px(fixed: Picture, moving: Picture, transform: Transform) -> float:
+    """Error that a good pose may have, pixels of the coarser image."""
+    pixel = max(fixed.pixel, moving.pixel * transform.scale)
+    diagonal = min(float(np.hypot(*fixed.extent)), float(np.hypot(*moving.extent)) * transform.scale)
+    return max(TOLERANCE_PX, TOLERANCE_FIELD * diagonal / pixel)
 
 
 def blurred(image: Picture, sigma: float) -> Image:
@@ -43,21 +55,23 @@ def blurred(image: Picture, sigma: float) -> Image:
 
 
 def judge(metrics: Mapping[str, float]) -> tuple[Verdict, tuple[str, ...]]:
-    """The verdict on a pose and what speaks against it.
-
-    `good` says that the error is below one pixel of the coarser image.
-    """
+    """The verdict on a pose and what speaks against it; `good` says that the error is below the tolerance."""
     against: list[str] = []
     sure = metrics["margin"] >= SURE and metrics["evidence"] >= ENOUGH
     held = metrics["margin"] >= PROMISING and metrics["held_out"] >= CONFIRMED and metrics["evidence"] >= ENOUGH
-    if not sure and not held:
+    borne_out = metrics.get("landmark_probability", float("nan")) >= APART and metrics["evidence"] >= ENOUGH
+    contradicted = metrics.get("landmark_probability", float("nan")) < APART
+    if contradicted:
+        against.append("the images and the landmarks put the pose at different places")
+    if not sure and not held and not borne_out:
         against.append(f"another pose explains the images almost as well (evidence {metrics['evidence']:.0f}, "
                        f"{metrics['margin']:.2f} times that of the runner-up)")
-    if not metrics["expected_error_px"] <= LARGEST_ERROR:
-        against.append(f"the pose is uncertain by {metrics['expected_error_px']:.2f} pixels of the coarser image")
+    if not metrics["expected_error_px"] * CERTAINTY <= metrics["tolerance_px"]:
+        against.append(f"the pose is uncertain by {metrics['expected_error_px']:.2f} pixels of the coarser image, too much for "
+                       f"the {metrics['tolerance_px']:.1f} allowed")
     if metrics["overlap"] < LEAST_OVERLAP:
         against.append(f"only {metrics['overlap']:.0%} of the smaller field of view is seen by both")
     nothing = metrics["margin"] < HOPELESS or metrics["evidence"] < ENOUGH
-    if nothing and not metrics["held_out"] >= CONFIRMED:
+    if nothing and not metrics["held_out"] >= CONFIRMED and not borne_out and not contradicted:
         return "failed", tuple(against)
     return ("doubtful", tuple(against)) if against else ("good", ())

@@ -403,7 +403,7 @@ def coarse_poses(pair: Scene, part: int | None = None) -> tuple[Floats, Floats]:
             where = cells.argmax(2)
             best = np.take_along_axis(cells, where[..., None], 2)[..., 0]
             for a in range(len(theta)):
-                for c in np.argpartition(-best[a], PER_POSE)[:PER_POSE]:
+                for c in np.argsort(-best[a], kind="stable")[:PER_POSE]:
                     dy = lag_y[c // blocks * block + where[a, c] // block]
                     dx = lag_x[c % blocks * block + where[a, c] % block]
                     poses.append((float(theta[a]), float(log_scale), dy * pitch, dx * pitch, 0.0, 0.0))
@@ -580,20 +580,23 @@ class Finding:
     attempts: int
 
 
-def search(reference: Picture, other: Picture, unit: float, start: Floats, box: SearchBox, seed: int) -> Finding:
-    """Look for the pose in the whole box; `start`, (2, 3), reference -> other, is its centre and always a candidate."""
+def search(reference: Picture, other: Picture, unit: float, start: Floats, box: SearchBox, seed: int,
+           wider: SearchBox | None = None) -> Finding:
+    """Look for the pose in the whole box; `start`, (2, 3), reference -> other, is its centre and always a candidate.
+
+    `wider` is where to look once more if the evidence stays weak.
+    """
     rng = np.random.default_rng(seed)
     best: Finding | None = None
-    first: Scene | None = None
-    for attempt, effort in enumerate((FIRST, *FURTHER)):
-        pair = scene(reference, other, unit, start, box, effort)
-        first = first or pair
+    plans = [(effort, box) for effort in (FIRST, *FURTHER)] + ([(FIRST, wider)] if wider else [])
+    for attempt, (effort, region) in enumerate(plans):
+        pair = scene(reference, other, unit, start, region, effort)
         poses, evidence, middle = _descend(pair, rng)
         if best is None or evidence[0] > best.evidence[0]:
             best = Finding(pair, poses, evidence, margin(evidence), float("nan"), attempt + 1)
         if best.evidence[0] > ENOUGH and best.margin > SURE:
             break
-        if best.margin >= PROMISING and attempt in (0, len(FURTHER)):
+        if best.margin >= PROMISING and attempt in (0, len(FURTHER), len(plans) - 1):
             best = replace(best, held_out=agreement(best.pair, best.poses[0], middle.variance, rng))
             if best.held_out >= CONFIRMED:
                 break

@@ -145,7 +145,8 @@ class Transform:
         centre = self.apply(cast(Floats, self.centre)[None])[0]
         covariance = None
         if self.covariance is not None:
-            covariance = _reduced(self.model, self.ndim, _carried(-back, self._full_covariance(), back, np.zeros(self.ndim)))
+            full = carried_covariance(-back, self._full_covariance(), back, np.zeros(self.ndim))
+            covariance = reduced_covariance(self.model, self.ndim, full)
         return Transform(self.target, self.source, np.c_[back, -back @ self.shift], self.model, centre, covariance)
 
     def then(self, other: Transform) -> Transform:
@@ -166,9 +167,9 @@ class Transform:
         if self.covariance is not None and other.covariance is not None:
             pivot = matrix[:, :-1] @ cast(Floats, self.centre) + matrix[:, -1]
             theirs = other.apply(cast(Floats, other.centre)[None])[0]
-            first = _carried(other.linear, self._full_covariance(), other.linear, np.zeros(self.ndim))
-            second = _carried(np.eye(self.ndim), other._full_covariance(), np.eye(self.ndim), pivot - theirs)
-            covariance = _reduced(model, self.ndim, first + second)
+            first = carried_covariance(other.linear, self._full_covariance(), other.linear, np.zeros(self.ndim))
+            second = carried_covariance(np.eye(self.ndim), other._full_covariance(), np.eye(self.ndim), pivot - theirs)
+            covariance = reduced_covariance(model, self.ndim, first + second)
         return Transform(self.source, other.target, matrix, model, self.centre, covariance)
 
     def renamed(self, source: str | None = None, target: str | None = None) -> Transform:
@@ -279,7 +280,7 @@ def affine_generators(offsets: Floats) -> Floats:
     return g
 
 
-def _carried(left: Floats, covariance: Floats, through: Floats, move: Floats) -> Floats:
+def carried_covariance(left: Floats, covariance: Floats, through: Floats, move: Floats) -> Floats:
     """Covariance of (t, W) after q -> left: the change becomes left t, left W through^-1, about a pivot shifted by `move`."""
     d = len(left)
     inverse = np.linalg.inv(through)
@@ -291,7 +292,7 @@ def _carried(left: Floats, covariance: Floats, through: Floats, move: Floats) ->
     return jacobian @ covariance @ jacobian.T
 
 
-def _reduced(model: Model, ndim: int, covariance: Floats) -> Floats:
+def reduced_covariance(model: Model, ndim: int, covariance: Floats) -> Floats:
     """Covariance of a model's own parameters from that of the affine change that they span."""
     back = np.linalg.pinv(model_generators(model, ndim))
     reduced = back @ covariance @ back.T
