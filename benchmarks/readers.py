@@ -19,13 +19,12 @@ from pathlib import Path
 
 import fastnda
 import numpy as np
-import probe_readers
 import pandas as pd
+import probe_readers
 import tifffile
 from galvani import BioLogic
 
 from datasets.acquisition import read_acquisitions
-from datasets.formats import open_file
 from datasets.formats import biologic, open_file
 from datasets.writers import mrc
 
