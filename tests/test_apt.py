@@ -204,8 +204,8 @@ def test_bytes_that_are_no_ions_are_not_taken_for_ions(tmp_path):
 def test_the_virtual_specimens_ions_and_ranges_are_read_as_written(tmp_path, rng):
     xyz, mass = rng.normal(size=(1001, 3)) * 10, rng.uniform(1, 60, 1001)
     windows = [pos.Range(6.9, 7.1, {"Li": 1}), pos.Range(22.9, 23.1, {"Li": 1, "O": 1}, 0.03)]
-    path = pos.write(tmp_path / "a.pos", position_nm=xyz, mass_to_charge_Da=mass, ranges=windows)
-    ions, ranges = only(path), only(path.with_suffix(".rrng"))
+    path = pos.write(tmp_path / "a.pos", position_nm=xyz, mass_to_charge_Da=mass)
+    ions, ranges = only(path), only(pos.write_ranges(tmp_path / "a.rrng", windows))
     np.testing.assert_array_equal(ions["z"], xyz[:, 2].astype(np.float32))
     np.testing.assert_array_equal(ions["mass_to_charge"], mass.astype(np.float32))
     assert ranges["range_end"].values.tolist() == [7.1, 23.1]

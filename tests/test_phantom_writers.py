@@ -326,11 +326,11 @@ def test_a_nanonis_scan_keeps_heights_mirrored_in_the_retrace_and_upside_down_wh
 def test_a_pos_file_keeps_ions_and_its_range_file_names_them(tmp_path, rng):
     xyz, mass = rng.normal(size=(1000, 3)) * 10, rng.uniform(1, 60, 1000)
     ranges = [pos.Range(6.9, 7.1, {"Li": 1}), pos.Range(22.9, 23.1, {"Li": 1, "O": 1}, 0.03)]
-    path = pos.write(tmp_path / "a.pos", position_nm=xyz, mass_to_charge_Da=mass, ranges=ranges)
+    path = pos.write(tmp_path / "a.pos", position_nm=xyz, mass_to_charge_Da=mass)
     back = np.fromfile(path, ">f4").reshape(-1, 4)
     np.testing.assert_allclose(back[:, :3], xyz, rtol=1e-6)
     np.testing.assert_allclose(back[:, 3], mass, rtol=1e-6)
-    text = path.with_suffix(".rrng").read_text()
+    text = pos.write_ranges(tmp_path / "a.rrng", ranges).read_text()
     assert "Range2=22.9000 23.1000 Vol:0.03000 Li:1 O:1 Color:" in text
     assert "synthetic" in text
 

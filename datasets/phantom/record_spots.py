@@ -1,7 +1,4 @@
-"""Techniques whose files no reader here takes yet: FTIR, AFM, ToF-SIMS, X-ray microscopy and atom probe.
-
-Their files lie beside the others and stand in the truth, but the study sheet does not name them.
-"""
+"""FTIR, AFM, ToF-SIMS, X-ray microscopy and atom probe of a specimen, as their instruments' files."""
 
 from datetime import timedelta
 from pathlib import Path
@@ -27,7 +24,7 @@ def record_ftir(specimen: Specimen, folder: Path) -> list[Recording]:
     jcamp.write(folder / "ftir.jdx", wavenumber_per_cm=run.wavenumber_per_cm, absorbance=run.absorbance,
                 title=specimen.state.sample, transmittance=bool(rng.random() < 0.5),
                 acquired=STUDY_BEGAN + timedelta(hours=float(rng.uniform(0, 2000))))
-    return [Recording("ftir.jdx", "ftir", {}, run.truth, run.nuisance, listed=False)]
+    return [Recording("ftir.jdx", "ftir", {}, run.truth, run.nuisance)]
 
 
 def record_afm(specimen: Specimen, folder: Path) -> list[Recording]:
@@ -43,7 +40,7 @@ def record_afm(specimen: Specimen, folder: Path) -> list[Recording]:
     else:
         sxm.write(folder / name, run.height_nm, pixel_size_nm=run.pixel_size_nm, backward_nm=run.backward_nm,
                   line_time_s=run.line_time_s, acquired=STUDY_BEGAN + timedelta(hours=float(rng.uniform(0, 2000))))
-    return [Recording(name, "afm", {}, run.truth, run.nuisance, listed=False)]
+    return [Recording(name, "afm", {}, run.truth, run.nuisance)]
 
 
 def record_sims(specimen: Specimen, folder: Path) -> list[Recording]:
@@ -51,14 +48,15 @@ def record_sims(specimen: Specimen, folder: Path) -> list[Recording]:
     run = sims(specimen.state, specimen.draw("tofsims", "run"))
     tofsims.write(folder / "tofsims.txt", run.counts, masses_Da=run.masses_Da, sputter_time_s=run.sputter_time_s,
                   dose_ions=run.dose_ions, area_um2=run.area_um2)
-    return [Recording("tofsims.txt", "tofsims", {}, run.truth, run.nuisance, listed=False)]
+    return [Recording("tofsims.txt", "tofsims", {}, run.truth, run.nuisance)]
 
 
 def record_apt(specimen: Specimen, folder: Path) -> list[Recording]:
     """A reconstructed needle as `.pos`, with its ranges."""
     run = apt(specimen.state, specimen.draw("apt", "run"))
-    pos.write(folder / "apt.pos", position_nm=run.position_nm, mass_to_charge_Da=run.mass_to_charge_Da, ranges=run.ranges)
-    return [Recording("apt.pos", "apt", {}, run.truth, run.nuisance, listed=False)]
+    pos.write(folder / "apt.pos", position_nm=run.position_nm, mass_to_charge_Da=run.mass_to_charge_Da)
+    pos.write_ranges(folder / "apt-ranges.rrng", run.ranges)
+    return [Recording("apt.pos", "apt", {}, run.truth, run.nuisance), Recording("apt-ranges.rrng", "apt_ranges", {}, {}, {})]
 
 
 def record_txm(specimen: Specimen, folder: Path) -> list[Recording]:
@@ -69,4 +67,4 @@ def record_txm(specimen: Specimen, folder: Path) -> list[Recording]:
     run = txm(specimen.seen_by(view).solids, pixel_nm, "O", specimen.draw("txm", "run"))
     data_exchange.write(folder / "txm.h5", run.counts, white=run.white, dark=run.dark, energy_eV=np.asarray(run.energy_eV),
                         pixel_size_nm=run.pixel_size_nm, sample=specimen.state.sample)
-    return [Recording("txm.h5", "txm", {}, run.truth, run.nuisance, frame_entry(view, 1.0, "nm"), listed=False)]
+    return [Recording("txm.h5", "txm", {}, run.truth, run.nuisance, frame_entry(view, 1.0, "nm"))]

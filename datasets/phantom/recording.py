@@ -25,7 +25,6 @@ class Recording:
     truth : what an ideal observer would see; nuisance : what nobody controls
     frame : entry in truth/frames.json; absent where the acquisition has no place in the sample's plane
     faults : what is missing or wrong in the file's metadata, and whether the sheet mends it
-    listed : whether the study sheet names it; files that nothing here reads yet lie beside the others unlisted
     """
 
     name: str
@@ -36,7 +35,6 @@ class Recording:
     frame: Mapping[str, Any] | None = None
     faults: tuple[Mapping[str, Any], ...] = ()
     signal: int = 0
-    listed: bool = True
 
 
 @dataclass(frozen=True)

@@ -163,13 +163,11 @@ def _conclude(root: Path, names: list[str], seed: int) -> None:
         for entry in part["recordings"]:
             unit = f"{name}/{Path(entry['name']).stem}-{entry['signal']}"
             path = f"raw/{name}/{entry['name']}"
-            acquisitions[unit] = {"technique": entry["technique"], "file": path, "listed": entry["listed"], **entry["truth"],
+            acquisitions[unit] = {"technique": entry["technique"], "file": path, **entry["truth"],
                                   "nuisance": entry["nuisance"]}
             if entry["frame"] is not None:
                 frames[unit] = entry["frame"]
             faults += [{"file": path, "acquisition": unit, **fault} for fault in entry["faults"]]
-            if not entry["listed"]:
-                continue
             sheet = entry["sheet"]
             axes = {dim: (float(step), str(unit_)) for dim, (step, unit_) in sheet.get("axes", {}).items()}
             files.append(File(path, name, sheet.get("technique", ""), axes, sheet.get("conditions", {})))
@@ -194,7 +192,7 @@ def _sheet_sample(name: str, truth: Mapping[str, Any]) -> Sample:
 
 
 def _entry(recording: Recording) -> dict[str, Any]:
-    keys = ("name", "technique", "signal", "listed", "sheet", "truth", "nuisance", "frame", "faults")
+    keys = ("name", "technique", "signal", "sheet", "truth", "nuisance", "frame", "faults")
     return {key: getattr(recording, key) for key in keys}
 
 

@@ -24,9 +24,8 @@ class Range:
     volume_nm3: float = 0.02
 
 
-def write(path: str | Path, *, position_nm: npt.NDArray[np.floating], mass_to_charge_Da: npt.NDArray[np.floating],
-          ranges: Sequence[Range] = ()) -> Path:
-    """Write ions, and the ranges beside them when there are any.
+def write(path: str | Path, *, position_nm: npt.NDArray[np.floating], mass_to_charge_Da: npt.NDArray[np.floating]) -> Path:
+    """Write ions.
 
     Parameters
     ----------
@@ -35,13 +34,11 @@ def write(path: str | Path, *, position_nm: npt.NDArray[np.floating], mass_to_ch
 
     Notes
     -----
-    A .pos file has no header, so "synthetic" stands in the range file only.
+    A .pos file has no header, so "synthetic" stands in the range file beside it only.
     """
     path = Path(path)
     ions = np.column_stack([position_nm, mass_to_charge_Da]).astype(">f4")
     ions.tofile(path)
-    if ranges:
-        write_ranges(path.with_suffix(".rrng"), ranges)
     return path
 
 
