@@ -34,7 +34,7 @@ def mapped(work: Callable[..., Any], keys: Sequence[Any], *arguments: Any, jobs:
         for done, key in enumerate(keys, 1):
             result = work(key, *arguments)
             if report:
-                report(done, len(keys), str(key))
+                report(done, len(keys), _named(key))
             yield key, result
         return
     if executor is not None:
@@ -48,6 +48,11 @@ def mapped(work: Callable[..., Any], keys: Sequence[Any], *arguments: Any, jobs:
         pool.shutdown(wait=True, cancel_futures=True)
         raise
     pool.shutdown()
+
+
+def _named(key: Any) -> str:
+    """A key as a person reads it."""
+    return ", ".join(map(str, key)) if isinstance(key, tuple) else str(key)
 
 
 def one_thread_each() -> None:
@@ -67,5 +72,5 @@ def _collected(pool: Executor, work: Callable[..., Any], keys: Sequence[Any], ar
         key = running[future]
         result = future.result()
         if report:
-            report(done, len(keys), str(key))
+            report(done, len(keys), _named(key))
         yield key, result
