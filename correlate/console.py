@@ -42,8 +42,7 @@ class Commands(TyperGroup):
 
     def invoke(self, ctx: typer.Context) -> NoReturn:  # type: ignore[override]
         """Run the command and leave."""
-        warnings.simplefilter("ignore")  # what a library warns of, the readers say in an acquisition's own warnings
-        logging.disable(logging.ERROR)
+        _keep_libraries_off_the_terminal()
         raise typer.Exit(self._code(ctx))
 
     def _code(self, ctx: typer.Context) -> int:
@@ -57,6 +56,12 @@ class Commands(TyperGroup):
         except BrokenPipeError:  # `correlate ... | head`
             sys.stderr.close()
             return 0
+
+
+def _keep_libraries_off_the_terminal() -> None:
+    """What a library warns of, the readers say among an acquisition's own warnings."""
+    warnings.showwarning = lambda *_, **__: None
+    logging.getLogger().addHandler(logging.NullHandler())
 
 
 def fault(message: str) -> int:

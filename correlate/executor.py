@@ -2,8 +2,10 @@
 
 import os
 import signal
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, as_completed
+from contextlib import contextmanager
 from multiprocessing import get_context
 from typing import Any
 
@@ -56,18 +58,31 @@ def _named(key: Any) -> str:
 
 
 def one_thread_each() -> None:
-    """Keep a worker's numerical libraries to one thread, so that workers do not fight for the cores.
-
-    Ctrl-C is for the parent alone: it lets each worker end what it has in hand, so nothing is torn.
-    """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    """Keep a worker's numerical libraries to one thread, so that workers do not fight for the cores."""
     os.environ["ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS"] = "1"
     threadpool_limits(1)
 
 
+@contextmanager
+def _interrupts_held_back() -> Iterator[None]:
+    """Processes started inside ignore Ctrl-C from their first breath.
+
+    It is for the parent alone, which lets each worker end what it has in hand.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    usual = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, usual)
+
+
 def _collected(pool: Executor, work: Callable[..., Any], keys: Sequence[Any], arguments: tuple[Any, ...],
                report: Report | None) -> Iterator[tuple[Any, Any]]:
-    running: dict[Future[Any], Any] = {pool.submit(work, key, *arguments): key for key in keys}
+    with _interrupts_held_back():
+        running: dict[Future[Any], Any] = {pool.submit(work, key, *arguments): key for key in keys}
     for done, future in enumerate(as_completed(running), 1):
         key = running[future]
         result = future.result()

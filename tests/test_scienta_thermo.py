@@ -60,7 +60,10 @@ def wave(data, order="<", note=b"[SES]\rEnergy Scale=Kinetic\rExcitation Energy=
     head = struct.pack(f"{order}hh4i4i4iiii", 5, 0, 320 + data.nbytes, 0, len(note), 0, len(unit), 0, 0, 0, *(0,) * 4, 0, 0, 0)
     body = struct.pack(f"{order}iIIihh6xh32sii4i4d4d4s16s", 0, 0, 0, data.size, 4, 0, 1, b"w", 0, 0, *shape,
                        0.5, 1, 1, 1, 10.0, 0, 0, 0, b"", b"")
-    return head + body.ljust(320, b"\0") + data.astype(f"{order}f8").tobytes("F") + note + unit
+    heads = head + body.ljust(320, b"\0")
+    total = int(np.frombuffer(heads, f"{order}i2").sum(dtype=np.int64))
+    heads = heads[:2] + struct.pack(f"{order}H", -total & 0xFFFF) + heads[4:]  # both heads add up to zero
+    return heads + data.astype(f"{order}f8").tobytes("F") + note + unit
 
 
 @pytest.mark.parametrize("order", ["<", ">"])

@@ -18,6 +18,8 @@ from datasets.technique import Technique
 from datasets.techniques import TECHNIQUES
 
 AT_MOST_LOOKS = 12
+HEAD_PX, CELL_PX = 308, 56
+"""Width of sample and outcome, and of a technique: with many of them the matrix scrolls sideways under its first column."""
 FINE_NM, FAIR_NM = 40.0, 150.0
 """95 % errors up to which a cell is tinted strongly and less strongly."""
 DOSE_FULL = DOSE_LIMIT_E_PER_A2["lithium metal"]
@@ -51,7 +53,12 @@ def _body(source: Source, acquisitions: list[Acquisition]) -> Component:
             for s in samples
         ]
     matrix = html.Div(
-        html.Table([html.Thead(_head(techniques, span)), html.Tbody(rows)], className="matrix"), className="card scroll"
+        html.Table(
+            [html.Thead(_head(techniques, span)), html.Tbody(rows)],
+            className="matrix",
+            style={"minWidth": f"{HEAD_PX + CELL_PX * len(techniques)}px"},
+        ),
+        className="card scroll",
     )
     looks = list(_needs_a_look(source, acquisitions))
     return html.Div(

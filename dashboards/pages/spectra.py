@@ -13,13 +13,10 @@ from dashboards.pages.shell import PLOT, full_label, unit_label
 from dashboards.source import Source, is_image, is_spectrum_image, main_variable
 from dashboards.view import View, own_position
 from datasets.techniques import TECHNIQUES
-from datasets.terms import SPATIAL
 
 Floats = NDArray[np.float64]
-NOT_SPECTRAL = (
-    *SPATIAL, "time", "cycle", "frequency", "frame", "position", "channel", "tilt", "sputter_level", "spectrum", "ion",
-    "scattering_vector_y", "scattering_vector_x", "detector_y", "detector_x",
-)
+SPECTRAL_UNITS = ("eV", "keV", "1/cm", "Da")
+"""An axis in one of them makes a curve a spectrum."""
 
 
 def strip(view: View, own: list[Acquisition]) -> Component:
@@ -52,7 +49,8 @@ def _region(a: Acquisition) -> str:
 
 def is_area_spectrum(a: Acquisition) -> bool:
     """Whether the data are spectra without a place: they end in an energy-like axis and have no field."""
-    return bool(a.dims) and a.dims[-1] not in NOT_SPECTRAL and not is_image(a) and not is_spectrum_image(a)
+    on_a_spectral_axis = bool(a.dims) and a.coords.get(a.dims[-1], {}).get("units") in SPECTRAL_UNITS
+    return on_a_spectral_axis and not is_image(a) and not is_spectrum_image(a)
 
 
 def spectrum_figure(

@@ -159,9 +159,8 @@ def format_of(path: str | Path) -> Format:
     if path.is_dir():
         raise UnknownFormat(path, "is a folder and holds no single series of numbered pictures", where=str(path),
                             todo="read the files in it one by one")
-    known = ", ".join(sorted({s for f in FORMATS for s in f.suffixes if s}))
     what = "is empty" if not head else f"no reader recognises the content ({_shown(head)})"
-    raise UnknownFormat(path, what, todo=f"supported files end in {known}")
+    raise UnknownFormat(path, what, todo=_expected(path))
 
 
 def open_file(path: str | Path) -> tuple[Signal, ...]:
@@ -203,6 +202,14 @@ def _head(path: Path) -> bytes:
             return file.read(HEAD_BYTES)
     except OSError as error:
         raise UnknownFormat(path, f"cannot be opened: {error.strerror}", where=str(path)) from error
+
+
+def _expected(path: Path) -> str:
+    """What a file of this suffix usually is."""
+    usual = [fmt.name for fmt in FORMATS if path.suffix.lower() in fmt.suffixes]
+    if not usual:
+        return "docs/readers.md lists the formats that are read"
+    return f"a {path.suffix} is usually {' or '.join(usual)}: the file may be damaged, or of a variant that is not read yet"
 
 
 CONTAINERS = ((b"\x89HDF\r\n\x1a\n", "HDF5"), (b"PK\x03\x04", "zip"), (b"BZh", "bzip2"), (b"\x1f\x8b", "gzip"))
