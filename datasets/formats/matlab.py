@@ -17,8 +17,8 @@ from datasets.formats.signal import Axis, Field, Format, Signal
 
 HEAD = re.compile(rb"MATLAB 5\.0 MAT-file")
 NUMERIC = frozenset({"double", "single", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "logical"})
-MOST_EXPANDED = 1100
-"""zlib shrinks at most by about this factor, so a file that declares more is damaged."""
+EXPANDED, BESIDE = 8, 150_000_000
+"""A file may unpack to so many times its size, and so many bytes beside; what declares more is taken for damaged."""
 
 
 def read(path: Path) -> tuple[Signal, ...]:
@@ -32,7 +32,7 @@ def read(path: Path) -> tuple[Signal, ...]:
     declared = whosmat(str(path))
     wanted = [(name, shape) for name, shape, kind in declared if kind in NUMERIC and np.prod(shape, dtype=np.float64) > 1]
     left = [name for name, _, kind in declared if kind not in NUMERIC]
-    if sum(np.prod(shape, dtype=np.float64) for _, shape in wanted) > MOST_EXPANDED * path.stat().st_size:
+    if 8 * sum(np.prod(shape, dtype=np.float64) for _, shape in wanted) > EXPANDED * path.stat().st_size + BESIDE:
         raise UnreadableFile(path, f"declares arrays of {wanted[0][1]}, more than it can hold", todo="the file may be damaged")
     if not wanted:
         raise UnreadableFile(path, f"holds no numbers, but {', '.join(left) or 'nothing'}")
