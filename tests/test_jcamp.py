@@ -147,3 +147,9 @@ def test_the_spectrum_of_the_virtual_specimen_comes_back(tmp_path):
             "ftir", "transmittance" if transmittance else "absorbance")
         np.testing.assert_allclose(ds["wavenumber"], wavenumber)
         np.testing.assert_allclose(ds["absorbance"], absorbance, atol=1e-8)
+
+
+def test_a_few_bytes_do_not_unpack_into_gigabytes(tmp_path):
+    head = ["##NPOINTS=40000000" if line.startswith("##NPOINTS") else line for line in HEAD]
+    with pytest.raises(FileError, match="NPOINTS is 4e"):
+        read_acquisitions(spectrum(tmp_path, "400A0S39999999", head=head))

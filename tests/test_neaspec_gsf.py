@@ -30,6 +30,7 @@ def test_an_interferogram_of_a_near_field_is_against_twice_the_way_of_the_mirror
 def test_a_spectrum_of_a_line_of_places_becomes_nano_ftir(tmp_path):
     (ds,) = read_acquisitions(neaspec.example(tmp_path))
     assert ds.attrs["technique"] == "nano_ftir"
+    assert ds.attrs["conditions"]["acquired"] == "2026-01-31T03:04:05"
     assert ds["near_field_amplitude"].dims == ("harmonic", "x", "wavenumber")
     assert ds["harmonic"].values.tolist() == [2, 3]
     np.testing.assert_allclose(ds["near_field_amplitude"].max("wavenumber"), [[2, 4], [1, 2]])

@@ -38,6 +38,14 @@ def test_channels_moved_to_where_they_looked_see_the_same_line(real_data):
     assert at[0] == pytest.approx(at[1], abs=0.5)
 
 
+def test_sulphur_and_fluorine_of_a_polythiophene_stand_where_they_do(real_data):
+    """S 2p of thiophene at 164, F 1s of a fluorinated salt at 687 to 688 eV; the other program puts both 1 eV higher."""
+    survey = read_acquisitions(real_data / "spectra" / "xps_specs_insitu.xml")[0]
+    for low, high, expected in ((158, 172, 164.3), (680, 694, 687.5)):
+        near = survey["intensity"].where((survey["binding_energy"] > low) & (survey["binding_energy"] < high), 0)
+        assert float(survey["binding_energy"][int(np.argmax(near.data))]) == pytest.approx(expected, abs=0.6)
+
+
 def test_the_axis_begins_at_the_kinetic_energy_and_steps_as_the_file_says(real_data):
     survey, carbon = read_acquisitions(real_data / "spectra" / "xps_specs_insitu.xml")
     for ds, start, step in ((survey, 553.6, 0.5), (carbon, 963.6, 0.05)):

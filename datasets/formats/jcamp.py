@@ -18,6 +18,7 @@ case, blanks, dashes, slashes and underscores.
 """
 
 import re
+from array import array
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -45,7 +46,8 @@ UNITLESS = ("absorbance", "transmittance", "reflectance", "kubelka_munk", "log_r
 X_UNITS = {"1/CM": "1/cm", "CM1": "1/cm", "CM-1": "1/cm", "CM^-1": "1/cm", "WAVENUMBER": "1/cm", "WAVENUMBERS": "1/cm",
            "WAVENUMBERS(CM-1)": "1/cm", "WAVENUMBER(CM-1)": "1/cm", "MICROMETERS": "um", "NANOMETERS": "nm", "HZ": "Hz",
            "SECONDS": "s", "MINUTES": "min"}
-MOST_POINTS = 50_000_000
+MOST_POINTS = 5_000_000
+"""A file may declare this many points more than it has bytes: repeats pack any number of equal values into a few."""
 
 
 @dataclass
@@ -180,12 +182,12 @@ def _pairs(path: Path, block: _Block) -> tuple[NDArray[np.float64], NDArray[np.f
 
 def _even(path: Path, block: _Block, warnings: list[str]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     declared = _number(path, block, "NPOINTS")
-    if not 1 <= declared <= MOST_POINTS or declared != int(declared):
+    if not 1 <= declared <= MOST_POINTS + path.stat().st_size or declared != int(declared):
         raise UnreadableFile(path, f"NPOINTS is {declared:g}", where=f"block at line {block.line}")
     points = int(declared)
     first, last = _number(path, block, "FIRSTX"), _number(path, block, "LASTX")
     packed = any(re.search(r"[@%A-DF-Za-df-z]", line) for _, line in block.data)
-    values: list[float] = []
+    values = array("d")
     starts: list[tuple[int, float]] = []
     difference = False
     for number, line in block.data:
@@ -210,7 +212,7 @@ def _even(path: Path, block: _Block, warnings: list[str]) -> tuple[NDArray[np.fl
     return x, np.array(values)
 
 
-def _unpack(path: Path, number: int, tokens: list[str], values: list[float], check: bool, points: int) -> bool:
+def _unpack(path: Path, number: int, tokens: list[str], values: "array[float]", check: bool, points: int) -> bool:
     """Append the values of one line; whether it ends in DIF form, so that the next line begins with a check."""
     difference, last = False, 0.0
     for position, token in enumerate(tokens):

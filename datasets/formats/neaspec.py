@@ -18,6 +18,7 @@ How it is read here
 
 import re
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -89,9 +90,12 @@ def _old_table(path: Path, body: Sequence[tuple[int, str]]) -> tuple[Floats, dic
 def _table(path: Path, names: list[str], body: Sequence[tuple[int, str]]) -> tuple[Floats, dict[str, Floats], int]:
     """As above, and the number of rows that say no place, which the program writes at times."""
     width = len(names) - (names[-1] == "")
-    rows = []
+    rows, lost = [], 0
     for number, line in body:
         cells = line.rstrip("\r\n").split("\t")[:width]
+        if len(cells) == width and not all(re.fullmatch(r"\s*\d+(?:\.0*)?\s*", cell) for cell in cells[:2]):
+            lost += 1
+            continue
         try:
             rows.append([float(cell) if cell.strip() else np.nan for cell in cells])
         except ValueError:
@@ -100,17 +104,12 @@ def _table(path: Path, names: list[str], body: Sequence[tuple[int, str]]) -> tup
             raise UnreadableFile(path, f"{len(cells)} columns, expected {width}", where=f"line {number}",
                                  todo="the file may be truncated")
     if not rows:
-        raise UnreadableFile(path, "holds no numbers", todo="the file may be truncated")
-    numbers = np.array(rows)
-    table = dict(zip(names, numbers.T, strict=False))
+        raise UnreadableFile(path, "holds no row that says its place", todo="the file may be truncated")
+    table = dict(zip(names, np.array(rows).T, strict=False))
     missing = [name for name in PLACES[:2] if name not in table]
     if missing:
         raise UnreadableFile(path, f"has no column {' or '.join(missing)}")
-    known = np.isfinite(table["Row"]) & np.isfinite(table["Column"])
-    if not known.any():
-        raise UnreadableFile(path, "no row says its place")
-    table = {name: values[known] for name, values in table.items()}
-    place = np.stack([table.get(name, np.zeros(int(known.sum()))) for name in PLACES], axis=1)
+    place = np.stack([table.get(name, np.zeros(len(rows))) for name in PLACES], axis=1)
     unique, of = np.unique(place, axis=0, return_inverse=True)
     points, rest = divmod(len(place), len(unique))
     if rest or np.isnan(place).any() or (np.bincount(of.ravel(), minlength=len(unique)) != points).any():
@@ -120,7 +119,7 @@ def _table(path: Path, names: list[str], body: Sequence[tuple[int, str]]) -> tup
     order = np.lexsort((counter, of.ravel()))
     channels = {name: values[order].reshape(len(unique), points) for name, values in table.items()
                 if name and name not in (*PLACES, *COUNTERS)}
-    return unique, channels, int((~known).sum())
+    return unique, channels, lost
 
 
 def _signals(path: Path, places: Floats, channels: Mapping[str, Floats], notes: dict[str, list[str]],
@@ -128,6 +127,7 @@ def _signals(path: Path, places: Floats, channels: Mapping[str, Floats], notes: 
     leading = _leading(path, places, notes)
     axis, kind, taken = _axis(path, channels)
     metadata: dict[str, Any] = {"notes": {key: " ".join(values)[:200] for key, values in notes.items()}}
+    conditions = {"acquired": when} if (when := _acquired(notes)) else {}
     signals = []
     for letter, title in (("O", "near field"), ("M", "tip")):
         found = {(int(m[2]), m[3]): values for name, values in channels.items()
@@ -138,16 +138,26 @@ def _signals(path: Path, places: Floats, channels: Mapping[str, Floats], notes: 
             fields = {{"A": "near_field_amplitude", "P": "near_field_phase"}[part]: Field(
                 np.stack([found[h, part] for h in harmonics]).reshape(shape), {"A": "arbitrary", "P": "rad"}[part])
                 for part in letters}
-            signals.append(Signal(f"{path.stem}, {title}", (harmonic, *leading, axis), fields, path, metadata, {},
+            signals.append(Signal(f"{path.stem}, {title}", (harmonic, *leading, axis), fields, path, metadata, conditions,
                                   kind if letter == "O" else "", warnings))
     others = {name: values for name, values in channels.items() if not CHANNEL.fullmatch(name) and name not in taken}
     if others:
         fields = {name: Field(values.reshape(*(a.size for a in leading), axis.size), "m" if name in ("M", "Z") else "arbitrary")
                   for name, values in others.items()}
-        signals.append(Signal(f"{path.stem}, beside", (*leading, axis), fields, path, metadata, {}, "", warnings))
+        signals.append(Signal(f"{path.stem}, beside", (*leading, axis), fields, path, metadata, conditions, "", warnings))
     if not signals:
         raise UnreadableFile(path, "holds no channel")
     return tuple(signals)
+
+
+def _acquired(notes: dict[str, list[str]]) -> str:
+    """ISO 8601; months come first, as in "05/19/2024 16:59:10"."""
+    for text in notes.get("Date", []):
+        try:
+            return datetime.strptime(text, "%m/%d/%Y %H:%M:%S").isoformat()
+        except ValueError:
+            continue
+    return ""
 
 
 def _groups(found: Mapping[tuple[int, str], Floats]) -> list[tuple[list[int], str]]:
@@ -204,8 +214,8 @@ def example(folder: Path) -> Path:
     """A spectrum of two harmonics at two places of a row."""
     wavenumber = np.linspace(1400.0, 1480.0, 41)
     band = np.exp(-((wavenumber - 1440) / 15) ** 2)
-    lines = ["# www.neaspec.com", "# Scan Area (X, Y, Z):\t[µm]\t2.0\t0.0\t0.0", "# Pixel Area (X, Y, Z):\t[px]\t2\t1\t41",
-             "Row\tColumn\tOmega\tWavenumber\tO2A\tO2P\tO3A\tO3P\t"]
+    lines = ["# www.neaspec.com", "# Date:\t \t01/31/2026 03:04:05", "# Scan Area (X, Y, Z):\t[µm]\t2.0\t0.0\t0.0",
+             "# Pixel Area (X, Y, Z):\t[px]\t2\t1\t41", "Row\tColumn\tOmega\tWavenumber\tO2A\tO2P\tO3A\tO3P\t"]
     lines += [f"0\t{column}\t{i}\t{w:.6f}\t{(column + 1) * 2 * b:.6f}\t{b:.6f}\t{(column + 1) * b:.6f}\t{b / 2:.6f}\t"
               for column in (0, 1) for i, (w, b) in enumerate(zip(wavenumber, band, strict=True))]
     path = folder / "example.txt"

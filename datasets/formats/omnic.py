@@ -28,7 +28,7 @@ Not understood: the rest; Gram-Schmidt and other traces of a series (keys 110 to
 
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -99,6 +99,9 @@ def read(path: Path) -> tuple[Signal, ...]:
     signals = ([_group(path, raw, keys, heads[0], data, named)] if len(heads) > 1 and same else
                [_single(path, raw, keys, head, values, named[i] if named else None)
                 for i, (head, values) in enumerate(zip(heads, data, strict=True))])
+    if longer := sum(k.length > 4 * head.points for k, head in zip(values, heads, strict=True)):
+        said = f"{longer} blocks of values are longer than the points that their heads declare"
+        signals = [replace(signal, warnings=(*signal.warnings, said)) for signal in signals]
     return tuple(signals) + _interferograms(path, raw, keys, heads[0])
 
 
@@ -171,6 +174,7 @@ def _group(path: Path, raw: bytes, keys: list[_Key], head: _Head, data: Sequence
     conditions = _conditions(raw, titles[0].offset + 256 if titles else 296)
     steps = np.arange(len(data), dtype=np.float64)
     leading, order = Axis("spectrum", steps, "1"), list(range(len(data)))
+    doubts = list(_doubts(head, stack))
     known = [m for m in moments if m is not None]
     if known and len(known) == len(data) and len(set(known)) > 1:
         order = sorted(order, key=lambda i: known[i])
@@ -178,12 +182,14 @@ def _group(path: Path, raw: bytes, keys: list[_Key], head: _Head, data: Sequence
         unique = len(set(known)) == len(known)
         leading = Axis("time", seconds, "s") if unique else Axis("spectrum", steps, "1", {"elapsed": (seconds, "s")})
         conditions["acquired"] = known[order[0]].isoformat()
+    if leading.name != "time":
+        doubts.append("the spectra do not each have a time of their own: they are counted")
     metadata = _metadata(raw, keys, head)
     if titles:
         metadata["titles"] = [_text(raw, titles[i].offset, 256) for i in order]
     axes = (leading, _axis(head, rising=False))
     return Signal(_text(raw, 30, 256) or path.stem, axes, {name: Field(stack[order], unit)}, path, metadata, conditions,
-                  _kind(head), _doubts(head, stack))
+                  _kind(head), tuple(doubts))
 
 
 def _interferograms(path: Path, raw: bytes, keys: list[_Key], head: _Head) -> tuple[Signal, ...]:

@@ -247,7 +247,8 @@ def _signal(path: Path, block: _Block, state: Parameters, settings: Parameters, 
     said = list(warnings)
     leading: tuple[Axis, ...] = ()
     if block.layout == SERIES:
-        values, leading = _series(path, block, state, where)
+        values, leading, odd = _series(path, block, state, where)
+        said += odd
     elif not 0 < points <= len(block.raw) // 4:
         raise UnreadableFile(path, f"declares {points} points and holds {len(block.raw) // 4}", where=where,
                              todo="the file may be truncated")
@@ -297,7 +298,7 @@ def _axis(state: Parameters, settings: Parameters, points: int, first: float, la
     return Axis("optical path difference", path, "cm", {"point": (index, "1")})
 
 
-def _series(path: Path, block: _Block, state: Parameters, where: str) -> tuple[Floats, tuple[Axis, ...]]:
+def _series(path: Path, block: _Block, state: Parameters, where: str) -> tuple[Floats, tuple[Axis, ...], list[str]]:
     if len(block.raw) < 24:
         raise UnreadableFile(path, "a series ends within its head", where=where, todo="the file may be truncated")
     _, count, offset, size, extra, _ = struct.unpack_from("<6i", block.raw)
@@ -308,6 +309,8 @@ def _series(path: Path, block: _Block, state: Parameters, where: str) -> tuple[F
     stored = min(count, (len(block.raw) - offset) // step)  # not all that were planned need be stored
     if stored < 1:
         raise UnreadableFile(path, "a series without a whole spectrum", where=where, todo="the file may be truncated")
+    held = (len(block.raw) - offset) // step
+    odd = [f"the series was planned for {count} spectra and holds {held}"] if held != count else []
     records = np.frombuffer(block.raw, np.dtype([("data", "V", size), ("state", "V", extra)]), stored, offset)
     form = "<i4" if state.get("DPF") == 2 else "<f4"
     with np.errstate(invalid="ignore"):  # a damaged number stays one
@@ -319,8 +322,8 @@ def _series(path: Path, block: _Block, state: Parameters, where: str) -> tuple[F
         values = values * factors[:, None]
     ends = np.array([s[-1] for s in states])
     if stored > 1 and np.isfinite(ends).all() and (np.diff(ends) > 0).all():
-        return values, (Axis("time", ends, "s"),)
-    return values, (Axis("spectrum", np.arange(stored, dtype=np.float64), "1"),)
+        return values, (Axis("time", ends, "s"),), odd
+    return values, (Axis("spectrum", np.arange(stored, dtype=np.float64), "1"),), odd
 
 
 def _title(path: Path, block: _Block, settings: Parameters, name: str) -> str:

@@ -66,6 +66,7 @@ class _Head:
     planes: int
     size: int
     acquired: str
+    log_at: int
     metadata: dict[str, Any]
 
     @property
@@ -90,10 +91,12 @@ def read(path: Path) -> tuple[Signal, ...]:
     """
     raw = path.read_bytes()
     head = _head(path, raw)
-    spectra = _spectra(path, raw, head)
+    spectra, end = _spectra(path, raw, head)
     warnings = ["planes of a fourth dimension are counted with the spectra"] if head.planes > 1 else []
     if head.types[1] == PERCENT:
         warnings.append("values are in percent, of what the file does not say: taken for transmittance")
+    if (rest := (head.log_at if end <= head.log_at <= len(raw) else len(raw)) - end) >= 4:
+        warnings.append(f"{rest} bytes behind the last spectrum are not understood")
     same = all(s.x.size == spectra[0].x.size and np.array_equal(s.x, spectra[0].x) for s in spectra)
     groups = [spectra] if same else [[s] for s in spectra]
     return tuple(_signal(path, head, group, tuple(warnings)) for group in groups)
@@ -118,7 +121,7 @@ def _new_head(path: Path, raw: bytes) -> _Head:
     metadata = {"source": _text(raw[45:54]), "resolution": _text(raw[36:45]), "comment": _text(raw[88:218]), "labels": labels,
                 "log": _log(raw, order, log_at), "experiment": experiment}
     return _Head(version, flags, experiment, exponent, points, (first, last), max(count, 1) if flags & MULTI else 1, (x, y, z),
-                 z_step, planes, HEAD, acquired, {k: v for k, v in metadata.items() if v})
+                 z_step, planes, HEAD, acquired, log_at, {k: v for k, v in metadata.items() if v})
 
 
 def _old_head(raw: bytes) -> _Head:
@@ -129,7 +132,7 @@ def _old_head(raw: bytes) -> _Head:
     size = int(points) if np.isfinite(points) and 0 < points < 2 ** 31 else 0
     exponent = FLOAT if exponent == 128 else exponent
     return _Head(version, flags, 0, exponent, size, (first, last), count, (x, y, (year >> 12) & 15), 0.0, 0, OLD_HEAD, acquired,
-                 {k: v for k, v in metadata.items() if v})
+                 0, {k: v for k, v in metadata.items() if v})
 
 
 def _date(year: int, month: int, day: int, hour: int, minute: int) -> str:
@@ -150,7 +153,8 @@ def _text(raw: bytes) -> str:
     return raw.split(b"\0")[0].decode("latin-1").strip()
 
 
-def _spectra(path: Path, raw: bytes, head: _Head) -> list[_Spectrum]:
+def _spectra(path: Path, raw: bytes, head: _Head) -> tuple[list[_Spectrum], int]:
+    """The spectra, and where the last of them ends."""
     if head.flags & X_VALUES and head.flags & OWN_X:
         return _with_own_x(path, raw, head)
     at = head.size
@@ -176,10 +180,10 @@ def _spectra(path: Path, raw: bytes, head: _Head) -> list[_Spectrum]:
         at += step
     if not spectra:
         raise UnreadableFile(path, "holds no whole spectrum", todo="the file may be truncated")
-    return spectra
+    return spectra, at
 
 
-def _with_own_x(path: Path, raw: bytes, head: _Head) -> list[_Spectrum]:
+def _with_own_x(path: Path, raw: bytes, head: _Head) -> tuple[list[_Spectrum], int]:
     places: list[int] = []
     if head.points >= HEAD and head.points + 12 * head.spectra <= len(raw):
         places = [struct.unpack_from(f"{head.order}I", raw, head.points + 12 * i)[0] for i in range(head.spectra)]
@@ -190,7 +194,7 @@ def _with_own_x(path: Path, raw: bytes, head: _Head) -> list[_Spectrum]:
         x = _floats(path, raw, at + SUB, points, head.order)
         spectra.append(_Spectrum(z, x, _values(path, raw, at + SUB + 4 * points, points, exponent, head)))
         at += SUB + points * (6 if head.flags & INT16 else 8)
-    return spectra
+    return spectra, max(at, head.points + 12 * head.spectra) if places else at
 
 
 def _sub(path: Path, raw: bytes, at: int, head: _Head) -> tuple[float, int, int]:
