@@ -3,7 +3,8 @@
 - pyccapt (Erlangen, HDF5): `dld` has one row per hit (t, x, y, start_counter, voltages), `oxcart` or `apt` one per second of
   the run, `tdc` what the clock card gave, `time` the hour. Older files hold t, x and y as whole numbers of the card's own unit,
   later ones as ns and cm; only floating-point numbers are taken as such. After its calibration pyccapt stores a pandas table
-  `df`, whose columns carry their units in their names: "x (nm)", "mc_c (Da)".
+  `df`, whose columns carry their units in their names: "x (nm)", "mc_c (Da)". Ranges are such a table too, with `mc_low` and
+  `mc_up`; what ion each is of stands in Python objects, which are not opened.
 - APyT (Stuttgart, .raw): 32 bytes a hit, little-endian: base, pulse and reflectron voltage in V, hit in mm, time of flight in
   ns (float32), epoch (int32), number of the pulse (uint32). No magic number: the suffix says what it may be, and the first
   hits must look like hits. Layout as documented by apyt (AGPL-3.0) in its module io.conv.
@@ -19,6 +20,8 @@ from numpy.typing import NDArray
 
 from datasets.errors import UnreadableFile
 from datasets.formats.apt_ions import UNITS, columns_of, ion_signal
+from datasets.formats.apt_ranges import Window
+from datasets.formats.apt_ranges import table as range_table
 from datasets.formats.signal import Axis, Field, Format, Signal
 
 HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
@@ -54,7 +57,7 @@ def read_pyccapt(path: Path) -> tuple[Signal, ...]:
     """
     with h5py.File(path, "r") as file:
         if "df" in file:
-            return (_frame(path, file["df"]),)
+            return _frame(path, file["df"])
         logs = [_log(path, name, file[name]) for name in LOGS if isinstance(file.get(name), h5py.Group)]
         return (_hits(path, file["dld"]), *(log for log in logs if log is not None))
 
@@ -90,8 +93,8 @@ def _hits(path: Path, group: h5py.Group) -> Signal:
     return _table(path, {n: Field(columns[n], units.get(n, "")) for n in order}, "APT hits", remarks)
 
 
-def _frame(path: Path, group: h5py.Group) -> Signal:
-    """A pandas table in its fixed format: blocks of columns of one type; pickled text is not opened."""
+def _frame(path: Path, group: h5py.Group) -> tuple[Signal, ...]:
+    """A pandas table in its fixed format, ions or ranges: blocks of columns of one type; pickled text is not opened."""
     fields: dict[str, Field] = {}
     remarks = []
     blocks = sorted(str(name).removesuffix("_items") for name in group if str(name).endswith("_items"))
@@ -109,9 +112,12 @@ def _frame(path: Path, group: h5py.Group) -> Signal:
             fields[FRAME_NAMES.get(name, name.replace(" ", "_"))] = Field(table[:, i], unit)
     if not fields:
         raise UnreadableFile(path, "the table holds no numbers", where="df")
+    if {"mc_low", "mc_up"} <= fields.keys():
+        bounds = zip(fields["mc_low"].data.tolist(), fields["mc_up"].data.tolist(), strict=True)
+        return range_table(path, [Window(float(low), float(high)) for low, high in bounds], {}, remarks)
     order = sorted(fields, key=lambda n: FRAME_ORDER.index(n) if n in FRAME_ORDER else len(FRAME_ORDER))
     kind = "APT" if {"x", "y", "z", "mass_to_charge"} <= fields.keys() else "APT hits"
-    return _table(path, {n: fields[n] for n in order}, kind, remarks)
+    return (_table(path, {n: fields[n] for n in order}, kind, remarks),)
 
 
 def _log(path: Path, name: str, group: h5py.Group) -> Signal | None:
@@ -139,8 +145,9 @@ def is_pyccapt(head: bytes, path: Path) -> bool:
         with h5py.File(path, "r") as file:
             if isinstance(file.get("dld"), h5py.Group):
                 return "t" in file["dld"]
-            return isinstance(file.get("df"), h5py.Group) and "block0_items" in file["df"] and any(
-                b"(Da)" in item or b"(nm)" in item for item in np.atleast_1d(file["df/block0_items"][()]).tolist())
+            names = b" ".join(bytes(item) for block in range(4) if f"df/block{block}_items" in file
+                              for item in np.atleast_1d(file[f"df/block{block}_items"][()]).tolist())
+            return b"(Da)" in names or b"(nm)" in names or b"mc_low" in names
     except Exception:  # HDF5 answers damage with errors of many kinds
         return False
 
