@@ -53,7 +53,7 @@ def read_pyccapt(path: Path) -> tuple[Signal, ...]:
     Raises
     ------
     UnreadableFile
-        If the columns of a table differ in length or the table is empty.
+        If there are no hits, or the table is empty.
     """
     with h5py.File(path, "r") as file:
         if "df" in file:
@@ -62,13 +62,15 @@ def read_pyccapt(path: Path) -> tuple[Signal, ...]:
         return (_hits(path, file["dld"]), *(log for log in logs if log is not None))
 
 
-def _columns(path: Path, group: h5py.Group) -> dict[str, NDArray[Any]]:
+def _columns(path: Path, group: h5py.Group, first: str = "") -> tuple[dict[str, NDArray[Any]], list[str]]:
+    """Columns as long as the first, or as most are; the others are named."""
     columns = {str(name): item[()] for name, item in group.items()
                if isinstance(item, h5py.Dataset) and item.ndim == 1 and item.dtype.kind in "iuf" and _held(path, item)}
-    if len({column.size for column in columns.values()}) > 1:
-        sizes = ", ".join(f"{name} {column.size}" for name, column in columns.items())
-        raise UnreadableFile(path, f"columns of {group.name} differ in length: {sizes}")
-    return columns
+    sizes = [column.size for column in columns.values()]
+    size = columns[first].size if first in columns else max(sizes, key=sizes.count, default=0)
+    other = [f"{name} ({column.size})" for name, column in columns.items() if column.size != size]
+    remarks = [f"{', '.join(other)} of {group.name} have not {size} rows and are not read"] if other else []
+    return {name: column for name, column in columns.items() if column.size == size}, remarks
 
 
 def _held(path: Path, item: h5py.Dataset) -> bool:
@@ -78,11 +80,11 @@ def _held(path: Path, item: h5py.Dataset) -> bool:
 
 
 def _hits(path: Path, group: h5py.Group) -> Signal:
-    columns = {DLD_NAMES.get(name, name): column for name, column in _columns(path, group).items()}
+    stored, remarks = _columns(path, group, "t")
+    columns = {DLD_NAMES.get(name, name): column for name, column in stored.items()}
     if not columns.get("time_of_flight", np.empty(0)).size:
         raise UnreadableFile(path, "holds no hits", where=str(group.name))
     units = {"standing_voltage": "V", "pulse_voltage": "V"}
-    remarks = []
     for name, unit in DLD_FLOAT_UNITS.items():
         if name in columns and columns[name].dtype.kind == "f":
             units[name] = unit
@@ -121,7 +123,7 @@ def _frame(path: Path, group: h5py.Group) -> tuple[Signal, ...]:
 
 
 def _log(path: Path, name: str, group: h5py.Group) -> Signal | None:
-    columns = _columns(path, group)
+    columns, remarks = _columns(path, group)
     size = max((column.size for column in columns.values()), default=0)
     if size == 0:
         return None
@@ -129,7 +131,8 @@ def _log(path: Path, name: str, group: h5py.Group) -> Signal | None:
     axis = Axis("time", clock, "s") if name in ("oxcart", "apt") and (np.diff(clock) > 0).all() else Axis(
         "position", np.arange(size, dtype=np.float64))
     fields = {LOG_NAMES.get(n, n): Field(c) for n, c in columns.items()}
-    return Signal(f"{path.stem} {name}", (axis,), fields, path, {"group": name}, {}, "APT log") if columns else None
+    return Signal(f"{path.stem} {name}", (axis,), fields, path, {"group": name}, {}, "APT log",
+                  tuple(remarks)) if columns else None
 
 
 def _table(path: Path, fields: dict[str, Field], kind: str, remarks: list[str]) -> Signal:

@@ -25,7 +25,8 @@ from datasets.formats.signal import Format, Signal
 
 MOST_HEADER_BYTES = 4 << 20
 FIRST_WITH_WIDE_NUMBERS = 0x09200000
-VALUE = re.compile(r"V\s*(?:\[([^\]]*)\])?\s*(?:\((.*)\))?\s*([-+\d.].*)?$")
+VALUE = re.compile(r"V\s*(?:\[([^\]]*)\])?\s*(?:\(((?:[^()]|\([^()]*\))*)\))?\s*([-+\d.].*)?$")
+"""A value: soft scale, what stands in parentheses (its unit may have some of its own, as log(Arb)), number and unit."""
 Section = tuple[str, dict[str, str]]
 
 
