@@ -71,6 +71,7 @@ QUANTITY_UNIT: dict[str, str] = {
     "hit_x": "mm", "hit_y": "mm",
     "pulses_since_event": "1",
     "ions_per_pulse": "1",
+    "absorption": "1",
     "deflection": "nm",
     "force": "nN",
     "segment": "1",

@@ -194,6 +194,24 @@ def test_nanoscope_force_curves_are_refused_by_name(tmp_path):
         open_file(path)
 
 
+def test_a_nanoscope_unit_may_have_parentheses_of_its_own(tmp_path):
+    path = nanoscope.example(tmp_path)
+    plain = path.read_bytes()
+    text = plain[:2048].replace(b'"Height"', b'"Log"').replace(b"S [Height]", b"S [Log]").replace(
+        b"V [Sens. Zsens] (0.006713867 V/LSB) 10.0 V", b"V (0.0003 log(Arb)/LSB) 10.0 log(Arb)").rstrip(b"\x1a")
+    path.write_bytes(text.ljust(2048, b"\x1a") + plain[2048:])
+    (ds,) = read_acquisitions(path)
+    assert float(ds["height"].max()) == pytest.approx(383 * 50 * 10 / 65536)
+    assert ds["height"].attrs["units"] == "arbitrary"
+
+
+def test_a_nanoscope_width_in_micrometres_is_one(tmp_path):
+    path = nanoscope.example(tmp_path)
+    path.write_bytes(path.read_bytes().replace(b"Scan size: 240 160 nm", b"Scan size: 2.4 1.6 ~m"))
+    (ds,) = read_acquisitions(path)
+    assert (float(ds["y"][1]), float(ds["x"][1])) == (pytest.approx(100.0), pytest.approx(100.0))
+
+
 def test_a_stopped_nanonis_scan_says_how_much_was_not_reached(tmp_path):
     path = nanonis.example(tmp_path)
     raw = path.read_bytes()

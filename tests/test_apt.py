@@ -170,6 +170,17 @@ def test_calibrated_ions_of_pyccapt_are_read_without_opening_a_pickle(tmp_path):
     assert any("Python objects" in w for w in ds.attrs["warnings"])
 
 
+def test_ranges_of_pyccapt_keep_their_bounds_and_say_that_their_ions_are_not_known(tmp_path):
+    path = tmp_path / "ranges.h5"
+    with h5py.File(path, "w") as file:
+        file["df/block0_items"], file["df/block0_values"] = np.array([b"mass", b"mc_low", b"mc_up"]), np.array(
+            [[7.0, 6.9, 7.1], [16.0, 15.9, 16.1]])
+    ds = only(path)
+    assert ds.attrs["technique"] == "apt_ranges"
+    assert ds["range_end"].values.tolist() == [7.1, 16.1]
+    assert any("2 ranges have no formula" in w for w in ds.attrs["warnings"])
+
+
 def test_many_ions_are_read_when_they_are_used(tmp_path):
     path = tmp_path / "long.pos"
     n = 1_300_000

@@ -68,6 +68,22 @@ def test_a_cathode_absorbs_more_above_the_nickel_edge_than_below(real_data):
     assert density["08354.0"][0] == pytest.approx(density["08324.0"][0], abs=0.1)  # the median is background
 
 
+def test_a_real_reference_spectrum_has_its_energies_and_says_how_it_was_known(real_data):
+    (ds,) = read_acquisitions(folder(real_data) / "ssrl_NCA_xanes.csv")
+    assert ds.attrs["technique"] == "xas"
+    assert ds.sizes == {"photon_energy": 61}
+    assert (float(ds["photon_energy"][0]), float(ds["photon_energy"][-1])) == (8250.0, 8640.0)
+    assert 8340 < float(ds["photon_energy"][int(ds["absorption"].values.argmax())]) < 8360  # the white line of nickel
+    assert any("states nothing" in w for w in ds.attrs["warnings"])
+
+
+def test_bare_columns_without_a_name_are_not_taken_for_a_spectrum(real_data, tmp_path):
+    path = tmp_path / "columns.csv"
+    path.write_bytes((folder(real_data) / "ssrl_NCA_xanes.csv").read_bytes())
+    with pytest.raises(FileError, match="no reader recognises"):
+        open_file(path)
+
+
 def test_a_real_stxm_stack_has_its_places_counts_and_energies_and_names_what_is_missing(real_data):
     for file in ("cosmic_stxm-scan.hdr", "cosmic_stxm-scan_a003.xim"):
         (ds,) = read_acquisitions(folder(real_data) / file)

@@ -66,6 +66,7 @@ from datasets.formats.tofsims import TOFSIMS
 from datasets.formats.vamas import VAMAS
 from datasets.formats.wsxm import WSXM
 from datasets.formats.xanespy_frames import XANESPY_FRAMES
+from datasets.formats.xas_columns import XAS_COLUMNS
 from datasets.formats.xps_columns import XPS_COLUMNS
 from datasets.formats.xradia import XRADIA
 
@@ -127,6 +128,7 @@ FORMATS: tuple[Format, ...] = (
     ROSETTA_SURFACE,
     METROPRO,
     XRADIA,
+    XAS_COLUMNS,
     STXM_HDR,
     DATA_EXCHANGE,
     NEXUS_PROBE,

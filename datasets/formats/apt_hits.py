@@ -3,7 +3,8 @@
 - pyccapt (Erlangen, HDF5): `dld` has one row per hit (t, x, y, start_counter, voltages), `oxcart` or `apt` one per second of
   the run, `tdc` what the clock card gave, `time` the hour. Older files hold t, x and y as whole numbers of the card's own unit,
   later ones as ns and cm; only floating-point numbers are taken as such. After its calibration pyccapt stores a pandas table
-  `df`, whose columns carry their units in their names: "x (nm)", "mc_c (Da)".
+  `df`, whose columns carry their units in their names: "x (nm)", "mc_c (Da)". Ranges are such a table too, with `mc_low` and
+  `mc_up`; what ion each is of stands in Python objects, which are not opened.
 - APyT (Stuttgart, .raw): 32 bytes a hit, little-endian: base, pulse and reflectron voltage in V, hit in mm, time of flight in
   ns (float32), epoch (int32), number of the pulse (uint32). No magic number: the suffix says what it may be, and the first
   hits must look like hits. Layout as documented by apyt (AGPL-3.0) in its module io.conv.
@@ -19,6 +20,8 @@ from numpy.typing import NDArray
 
 from datasets.errors import UnreadableFile
 from datasets.formats.apt_ions import UNITS, columns_of, ion_signal
+from datasets.formats.apt_ranges import Window
+from datasets.formats.apt_ranges import table as range_table
 from datasets.formats.signal import Axis, Field, Format, Signal
 
 HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
@@ -50,22 +53,24 @@ def read_pyccapt(path: Path) -> tuple[Signal, ...]:
     Raises
     ------
     UnreadableFile
-        If the columns of a table differ in length or the table is empty.
+        If there are no hits, or the table is empty.
     """
     with h5py.File(path, "r") as file:
         if "df" in file:
-            return (_frame(path, file["df"]),)
+            return _frame(path, file["df"])
         logs = [_log(path, name, file[name]) for name in LOGS if isinstance(file.get(name), h5py.Group)]
         return (_hits(path, file["dld"]), *(log for log in logs if log is not None))
 
 
-def _columns(path: Path, group: h5py.Group) -> dict[str, NDArray[Any]]:
+def _columns(path: Path, group: h5py.Group, first: str = "") -> tuple[dict[str, NDArray[Any]], list[str]]:
+    """Columns as long as the first, or as most are; the others are named."""
     columns = {str(name): item[()] for name, item in group.items()
                if isinstance(item, h5py.Dataset) and item.ndim == 1 and item.dtype.kind in "iuf" and _held(path, item)}
-    if len({column.size for column in columns.values()}) > 1:
-        sizes = ", ".join(f"{name} {column.size}" for name, column in columns.items())
-        raise UnreadableFile(path, f"columns of {group.name} differ in length: {sizes}")
-    return columns
+    sizes = [column.size for column in columns.values()]
+    size = columns[first].size if first in columns else max(sizes, key=sizes.count, default=0)
+    other = [f"{name} ({column.size})" for name, column in columns.items() if column.size != size]
+    remarks = [f"{', '.join(other)} of {group.name} have not {size} rows and are not read"] if other else []
+    return {name: column for name, column in columns.items() if column.size == size}, remarks
 
 
 def _held(path: Path, item: h5py.Dataset) -> bool:
@@ -75,11 +80,11 @@ def _held(path: Path, item: h5py.Dataset) -> bool:
 
 
 def _hits(path: Path, group: h5py.Group) -> Signal:
-    columns = {DLD_NAMES.get(name, name): column for name, column in _columns(path, group).items()}
+    stored, remarks = _columns(path, group, "t")
+    columns = {DLD_NAMES.get(name, name): column for name, column in stored.items()}
     if not columns.get("time_of_flight", np.empty(0)).size:
         raise UnreadableFile(path, "holds no hits", where=str(group.name))
     units = {"standing_voltage": "V", "pulse_voltage": "V"}
-    remarks = []
     for name, unit in DLD_FLOAT_UNITS.items():
         if name in columns and columns[name].dtype.kind == "f":
             units[name] = unit
@@ -90,8 +95,8 @@ def _hits(path: Path, group: h5py.Group) -> Signal:
     return _table(path, {n: Field(columns[n], units.get(n, "")) for n in order}, "APT hits", remarks)
 
 
-def _frame(path: Path, group: h5py.Group) -> Signal:
-    """A pandas table in its fixed format: blocks of columns of one type; pickled text is not opened."""
+def _frame(path: Path, group: h5py.Group) -> tuple[Signal, ...]:
+    """A pandas table in its fixed format, ions or ranges: blocks of columns of one type; pickled text is not opened."""
     fields: dict[str, Field] = {}
     remarks = []
     blocks = sorted(str(name).removesuffix("_items") for name in group if str(name).endswith("_items"))
@@ -109,13 +114,16 @@ def _frame(path: Path, group: h5py.Group) -> Signal:
             fields[FRAME_NAMES.get(name, name.replace(" ", "_"))] = Field(table[:, i], unit)
     if not fields:
         raise UnreadableFile(path, "the table holds no numbers", where="df")
+    if {"mc_low", "mc_up"} <= fields.keys():
+        bounds = zip(fields["mc_low"].data.tolist(), fields["mc_up"].data.tolist(), strict=True)
+        return range_table(path, [Window(float(low), float(high)) for low, high in bounds], {}, remarks)
     order = sorted(fields, key=lambda n: FRAME_ORDER.index(n) if n in FRAME_ORDER else len(FRAME_ORDER))
     kind = "APT" if {"x", "y", "z", "mass_to_charge"} <= fields.keys() else "APT hits"
-    return _table(path, {n: fields[n] for n in order}, kind, remarks)
+    return (_table(path, {n: fields[n] for n in order}, kind, remarks),)
 
 
 def _log(path: Path, name: str, group: h5py.Group) -> Signal | None:
-    columns = _columns(path, group)
+    columns, remarks = _columns(path, group)
     size = max((column.size for column in columns.values()), default=0)
     if size == 0:
         return None
@@ -123,7 +131,8 @@ def _log(path: Path, name: str, group: h5py.Group) -> Signal | None:
     axis = Axis("time", clock, "s") if name in ("oxcart", "apt") and (np.diff(clock) > 0).all() else Axis(
         "position", np.arange(size, dtype=np.float64))
     fields = {LOG_NAMES.get(n, n): Field(c) for n, c in columns.items()}
-    return Signal(f"{path.stem} {name}", (axis,), fields, path, {"group": name}, {}, "APT log") if columns else None
+    return Signal(f"{path.stem} {name}", (axis,), fields, path, {"group": name}, {}, "APT log",
+                  tuple(remarks)) if columns else None
 
 
 def _table(path: Path, fields: dict[str, Field], kind: str, remarks: list[str]) -> Signal:
@@ -139,8 +148,9 @@ def is_pyccapt(head: bytes, path: Path) -> bool:
         with h5py.File(path, "r") as file:
             if isinstance(file.get("dld"), h5py.Group):
                 return "t" in file["dld"]
-            return isinstance(file.get("df"), h5py.Group) and "block0_items" in file["df"] and any(
-                b"(Da)" in item or b"(nm)" in item for item in np.atleast_1d(file["df/block0_items"][()]).tolist())
+            names = b" ".join(bytes(item) for block in range(4) if f"df/block{block}_items" in file
+                              for item in np.atleast_1d(file[f"df/block{block}_items"][()]).tolist())
+            return b"(Da)" in names or b"(nm)" in names or b"mc_low" in names
     except Exception:  # HDF5 answers damage with errors of many kinds
         return False
 

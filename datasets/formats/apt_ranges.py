@@ -164,7 +164,7 @@ def read_rng(path: Path) -> tuple[Signal, ...]:
             raise UnreadableFile(path, f"expected '.', two bounds and {elements} counts, found {line.strip()[:60]!r}",
                                  where=f"line {number}")
         counts = [_number(path, part, number) for part in parts[3:]]
-        if any(count != int(count) or not 0 <= count < 1000 for count in counts):
+        if any(not 0 <= count < 1000 or count != int(count) for count in counts):
             raise UnreadableFile(path, f"expected numbers of atoms, found {' '.join(parts[3:])[:60]!r}", where=f"line {number}")
         present = {name: int(count) for name, count in zip(names, counts, strict=True) if count}
         colour = colours.get(next(iter(present)), "") if len(present) == 1 else ""

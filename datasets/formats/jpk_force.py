@@ -34,6 +34,19 @@ DEEPEST = 20
 Properties = dict[str, str]
 
 
+class _Shared:
+    """What all segments share, looked up by its beginning; a map has a hundred thousand segments and few beginnings."""
+
+    def __init__(self, properties: Properties) -> None:
+        self.properties = properties
+        self.found: dict[str, Properties] = {}
+
+    def below(self, start: str) -> Properties:
+        if start not in self.found:
+            self.found[start] = _below(self.properties, start)
+        return self.found[start]
+
+
 def read(path: Path) -> tuple[Signal, ...]:
     """Every curve of a file.
 
@@ -56,7 +69,7 @@ def _read(path: Path, archive: zipfile.ZipFile) -> tuple[Signal, ...]:
             raise UnreadableFile(path, f"declares a part {part.filename[:60]!r} of {part.file_size} bytes, "
                                        "more than it can hold")
     names = set(archive.namelist())
-    shared = _properties(archive, "shared-data/header.properties", names)
+    shared = _Shared(_properties(archive, "shared-data/header.properties", names))
     header = _properties(archive, "header.properties", names)
     segments: dict[int, list[tuple[int, str]]] = {}
     for name in names:
@@ -88,7 +101,7 @@ def _properties(archive: zipfile.ZipFile, name: str, names: set[str]) -> Propert
     return found
 
 
-def _curve(path: Path, archive: zipfile.ZipFile, names: set[str], segments: list[str], shared: Properties,
+def _curve(path: Path, archive: zipfile.ZipFile, names: set[str], segments: list[str], shared: _Shared,
            remarks: list[str]) -> Curve:
     parts: list[dict[str, tuple[NDArray[Any], str]]] = []
     times, kinds = [], []
@@ -125,25 +138,25 @@ def _curve(path: Path, archive: zipfile.ZipFile, names: set[str], segments: list
     return Curve(columns, np.concatenate(times), np.concatenate(kinds), place, spring, sensitivity)
 
 
-def _resolved(own: Properties, shared: Properties) -> Properties:
+def _resolved(own: Properties, shared: _Shared) -> Properties:
     """A segment's own header, completed from the shared one where it points there."""
     found = _below(own, "force-segment-header.")
     target = found.get("force-segment-header-info.*")
-    return found if target is None else {**_below(shared, f"force-segment-header-info.{target}."), **found}
+    return found if target is None else {**shared.below(f"force-segment-header-info.{target}."), **found}
 
 
 def _below(properties: Properties, start: str) -> Properties:
     return {key[len(start):]: value for key, value in properties.items() if key.startswith(start)}
 
 
-def _channel_properties(own: Properties, channel: str, shared: Properties) -> Properties:
+def _channel_properties(own: Properties, channel: str, shared: _Shared) -> Properties:
     found = _below(own, f"channel.{channel}.")
     target = found.get("lcd-info.*")
-    return found if target is None else {**_below(shared, f"lcd-info.{target}."), **found}
+    return found if target is None else {**shared.below(f"lcd-info.{target}."), **found}
 
 
 def _channel(path: Path, archive: zipfile.ZipFile, names: set[str], folder: str, channel: str,
-             about: Properties) -> tuple[NDArray[np.float64], str, dict[str, float]]:
+             about: Properties) -> tuple[NDArray[np.float32], str, dict[str, float]]:
     file = f"{folder}/{about.get('data.file.name', f'channels/{channel}.dat')}"
     kind = about.get("data.type", about.get("type", ""))
     encoder = about.get("data.encoder.type", about.get("encoder.type", ""))
@@ -169,7 +182,8 @@ def _channel(path: Path, archive: zipfile.ZipFile, names: set[str], folder: str,
             continue
         steps[slot] = _float(about.get(f"{start}.scaling.multiplier", ""))
         values, unit = _scaled(values, about, f"{start}.scaling", unit)
-    return values, unit, steps
+    with np.errstate(over="ignore", invalid="ignore"):
+        return values.astype(np.float32), unit, steps  # 24 bits hold what the converter gave; a map is large
 
 
 def _scaled(values: NDArray[np.float64], about: Properties, prefix: str, unit: str) -> tuple[NDArray[np.float64], str]:

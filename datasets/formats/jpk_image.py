@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from datasets.errors import UnreadableFile
 from datasets.formats.scan_image import Channel, scaled, signals
 from datasets.formats.signal import Axis, Format, Signal
-from datasets.formats.tiff_tags import is_jpk
+from datasets.formats.tiff_tags import is_jpk, opened
 from datasets.provenance import jsonable
 
 HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
@@ -46,7 +46,7 @@ def read(path: Path) -> tuple[Signal, ...]:
     UnreadableFile
         If an image is cut off or no channel has a scaling that is known.
     """
-    with tifffile.TiffFile(path) as tiff:
+    with opened(path) as (tiff, said):
         pages = list(islice(iter(tiff.pages), MOST_IMAGES))  # a damaged list of images may have no end
         about = {name: tag for number, name in GLOBAL.items() if (tag := _tag(pages[0], number)) is not None}
         channels = []
@@ -58,6 +58,7 @@ def read(path: Path) -> tuple[Signal, ...]:
             if prod(page.shape) * page.dtype.itemsize > path.stat().st_size:
                 raise UnreadableFile(path, f"image {number} declares {page.shape} pixels, more than the file can hold")
             channels.append(_channel(page, about, remarks))
+        remarks += said
     if not channels:
         raise UnreadableFile(path, "holds no channel, only a thumbnail")
     return signals(path, channels, metadata=jsonable(about), conditions=_conditions(str(about.get("start", ""))),

@@ -25,7 +25,8 @@ from datasets.formats.signal import Format, Signal
 
 MOST_HEADER_BYTES = 4 << 20
 FIRST_WITH_WIDE_NUMBERS = 0x09200000
-VALUE = re.compile(r"V\s*(?:\[([^\]]*)\])?\s*(?:\((.*)\))?\s*([-+\d.].*)?$")
+VALUE = re.compile(r"V\s*(?:\[([^\]]*)\])?\s*(?:\(((?:[^()]|\([^()]*\))*)\))?\s*([-+\d.].*)?$")
+"""A value: soft scale, what stands in parentheses (its unit may have some of its own, as log(Arb)), number and unit."""
 Section = tuple[str, dict[str, str]]
 
 
@@ -40,14 +41,16 @@ def read(path: Path) -> tuple[Signal, ...]:
     raw = path.read_bytes()
     sections = _sections(path, raw)
     everywhere = {key: value for name, section in sections if not name.endswith("image list") for key, value in section.items()}
-    if everywhere.get("start context", "").strip() in ("FOL", "FVOL") or any("force image list" in n for n, _ in sections):
+    curves = [name for name, _ in sections if name.endswith("force image list")]
+    images = [section for name, section in sections if name.endswith("image list") and name not in curves]
+    if (not images and curves) or everywhere.get("start context", "").strip() == "FOL":
         raise UnreadableFile(path, "holds force curves of Nanoscope, which are not read; export them as text")
-    channels = [channel for name, section in sections if name.endswith("image list")
-                if (channel := _channel(path, raw, section, everywhere)) is not None]
+    channels = [_channel(path, raw, section, everywhere) for section in images]
     if not channels:
         raise UnreadableFile(path, f"holds no images, only {', '.join(sorted({name for name, _ in sections}))}")
     metadata = {"sections": [{"section": name, **section} for name, section in sections]}
-    return signals(path, channels, metadata=metadata, conditions=_conditions(everywhere))
+    remarks = [f"{len(curves)} sets of force curves are not read"] if curves else []
+    return signals(path, channels, metadata=metadata, conditions=_conditions(everywhere), remarks=remarks)
 
 
 def _sections(path: Path, raw: bytes) -> list[Section]:
@@ -67,7 +70,7 @@ def _sections(path: Path, raw: bytes) -> list[Section]:
     return found
 
 
-def _channel(path: Path, raw: bytes, section: Mapping[str, str], everywhere: Mapping[str, str]) -> Channel | None:
+def _channel(path: Path, raw: bytes, section: Mapping[str, str], everywhere: Mapping[str, str]) -> Channel:
     name = _name(section)
     where = f"image {name!r}"
     columns, rows = (_whole(path, section, key, where) for key in ("samps/line", "number of lines"))

@@ -14,7 +14,7 @@ import tifffile
 from datasets.errors import UnreadableFile
 from datasets.formats.scan_image import Channel, scaled, signals
 from datasets.formats.signal import Format, Signal
-from datasets.formats.tiff_tags import PARK_MAGIC, is_park
+from datasets.formats.tiff_tags import PARK_MAGIC, is_park, opened
 
 MAGIC = 0x0E031301
 HEADER = struct.Struct("<I64s16sdIIIIdIdIIIdddddd16sddddd16siiiIII")
@@ -35,7 +35,7 @@ def read(path: Path) -> tuple[Signal, ...]:
     UnreadableFile
         Naming the tag that is missing or does not fit.
     """
-    with tifffile.TiffFile(path) as tiff:
+    with opened(path) as (tiff, said):
         tags = {number: tiff.pages[0].tags[number].value for number in range(PARK_MAGIC, PARK_MAGIC + 4)
                 if number in tiff.pages[0].tags}
     head, block = (bytes(tags.get(number, b"")) if isinstance(tags.get(number), bytes) else b"" for number in
@@ -60,7 +60,7 @@ def read(path: Path) -> tuple[Signal, ...]:
     data = scaled(numbers, gain * (scale or 1.0), gain * offset)
     pixel = (float(about["height"]) / rows, float(about["width"]) / columns)
     channel = Channel(str(about["channel"]), data, str(about["unit"]) or "um", pixel, "um", about["forward"] == 0)
-    return signals(path, [channel], metadata=about)
+    return signals(path, [channel], metadata=about, remarks=said)
 
 
 def _text(raw: bytes) -> str:

@@ -64,7 +64,7 @@ def signals(path: Path, channels: Sequence[Channel], *, title: str = "", metadat
 
 def _signal(path: Path, channels: list[Channel], title: str, metadata: Mapping[str, Any], conditions: Mapping[str, Any],
             remarks: list[str]) -> Signal:
-    channels = [replace(c, units=unit_of(c.units)) for c in channels]
+    channels = [replace(c, units=unit_of(c.units), lateral=unit_of(c.lateral)) for c in channels]
     named = _named(channels)
     best = _best_height(named)
     if best is None and (loose := [n for n, c in named.items() if _may_be_length(c.units) and not OTHERS.search(n)]):

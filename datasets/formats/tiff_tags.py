@@ -1,14 +1,46 @@
-"""The tags of a TIFF's first image, read without decoding it: which instrument wrote it stands there, not in its suffix."""
+"""TIFF as a mere container: which instrument wrote it stands in the tags of its first image, not in its suffix."""
 
+import logging
 import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
+
+import tifffile
 
 MAGICS = {b"II*\0": "<", b"MM\0*": ">"}
 MOST_TAGS = 4096
 
 JPK_TAGS = frozenset(range(0x8000, 0x8080))
 PARK_MAGIC = 50432
+
+
+class _Kept(logging.Handler):
+    """The first messages of tifffile; a damaged file has thousands."""
+
+    MOST = 3
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.messages: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if len(self.messages) < self.MOST:
+            self.messages.append(" ".join(record.getMessage().split())[:200])
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[tuple[tifffile.TiffFile, list[str]]]:
+    """A TIFF, and what tifffile has to say of it, which it would print otherwise."""
+    logger, kept = logging.getLogger("tifffile"), _Kept()
+    before = logger.handlers[:], logger.propagate
+    logger.handlers, logger.propagate = [kept], False
+    try:
+        with tifffile.TiffFile(path) as tiff:
+            yield tiff, kept.messages
+    finally:
+        logger.handlers, logger.propagate = before
 
 
 def first_tags(path: Path) -> frozenset[int]:

@@ -30,6 +30,7 @@ from datasets.techniques.tof_sims import TOF_SIMS
 from datasets.techniques.tomogram import TOMOGRAM
 from datasets.techniques.txm import TXM
 from datasets.techniques.unknown import UNKNOWN
+from datasets.techniques.xas import XAS
 from datasets.techniques.xps import XPS
 
 TECHNIQUES: dict[str, Technique] = {t.name: t for t in (
@@ -64,5 +65,6 @@ TECHNIQUES: dict[str, Technique] = {t.name: t for t in (
     RAMAN,
     TOF_SIMS,
     TXM,
+    XAS,
     UNKNOWN,
 )}
