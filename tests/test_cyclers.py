@@ -215,3 +215,35 @@ def test_rows_may_end_in_separators_and_columns_may_lack_a_name(tmp_path):
     (ds,) = read_acquisitions(path)
     assert (ds["column_13"] == 7).all()
     assert not [name for name in ds.data_vars if name in ("column_14", "column_15")]
+
+
+def test_the_end_of_a_discharge_keeps_its_direction_where_the_mode_names_none(tmp_path):
+    """Maccor marks the last point of a step with S; the size of the current says nothing."""
+    path = example(tmp_path, MACCOR)
+    head, *rows = path.read_text().splitlines()[2:]
+    rows = [row.replace("\tC\t", "\tD\t") for row in rows]
+    rows[-1] = rows[-1].replace("\tD\t", "\tS\t")
+    path.write_text("\n".join([head, *rows]) + "\n")
+    (ds,) = read_acquisitions(path)
+    np.testing.assert_allclose(ds["current"], -1.0)
+
+
+@pytest.mark.parametrize(("date", "acquired"), [("05.10.2026 12:00:00", "2026-10-05"), ("05/10/2026 12:00:00", "2026-05-10"),
+                                                ("25/10/2026 12:00:00", "2026-10-25"), ("5-Oct-26 12:00:00 PM", "2026-10-05")])
+def test_dots_put_the_day_first_and_a_day_above_twelve_tells_the_order(tmp_path, date, acquired):
+    path = example(tmp_path, MACCOR)
+    head, *rows = path.read_text().splitlines()[2:]
+    path.write_text("\n".join([head, *(row.rpartition("\t")[0] + "\t" + date for row in rows)]) + "\n")
+    (ds,) = read_acquisitions(path)
+    assert ds.attrs["conditions"]["acquired"].startswith(acquired)
+
+
+@pytest.mark.parametrize("header", ["time/s,Ewe/V,I/mA", "Elapsed Time (s);E (V);I (mA)", "t [s]\tU [V]\tI [mA]"])
+def test_a_table_of_no_known_program_is_read_if_its_units_say_what_it_is(tmp_path, header):
+    separator = next(s for s in "\t;," if s in header)
+    rows = [separator.join(["%g" % (3 * i), "0.1", "1"]) for i in range(5)]
+    (tmp_path / "a.csv").write_text("\n".join([header, *rows]) + "\n")
+    (ds,) = read_acquisitions(tmp_path / "a.csv")
+    np.testing.assert_allclose(ds["time"], 3.0 * np.arange(5))
+    np.testing.assert_allclose(ds["current"], 1.0)
+    assert any("not known" in warning for warning in ds.attrs["warnings"])

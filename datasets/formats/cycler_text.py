@@ -21,7 +21,7 @@ import pandas as pd
 
 from datasets.errors import UnreadableFile
 from datasets.formats import clock, cycler
-from datasets.formats.cycler_dialects import DIALECTS, NEWARE, Dialect
+from datasets.formats.cycler_dialects import DIALECTS, NEWARE, PLAIN, Dialect
 from datasets.formats.signal import Format, Signal
 from datasets.formats.text_table import SEPARATORS, cells_of, encoding_of, head_lines, read_table
 
@@ -150,4 +150,4 @@ def example(folder: Path, dialect: Dialect) -> Path:
 SUFFIXES = frozenset({".csv", ".txt", ".dat"})
 CYCLER_TEXT: tuple[Format, ...] = tuple(
     Format(name=f"{d.name} text", suffixes=SUFFIXES, recognises=partial(recognises, dialect=d), read=partial(read, dialect=d),
-           version="1", example=partial(example, dialect=d)) for d in DIALECTS)
+           version="1", example=partial(example, dialect=d), fallback=d is PLAIN) for d in DIALECTS)

@@ -165,4 +165,4 @@ def example(folder: Path) -> Path:
 
 
 CYCLER_WORKBOOK = Format(name="cycler workbook", suffixes=frozenset({".xlsx", ".xls"}), recognises=recognises, read=read,
-                         version="1", example=example)
+                         version="1", example=example, fallback=True)
