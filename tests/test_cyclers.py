@@ -10,6 +10,7 @@ from datasets.errors import FileError
 from datasets.formats import arbin_res, cycler, open_file
 from datasets.formats.cycler_dialects import DIALECTS, LANDT, MACCOR, NEWARE
 from datasets.formats.cycler_text import example
+from datasets.writers import xlsx
 
 needs_mdbtools = pytest.mark.skipif(arbin_res.program() is None, reason="needs mdb-export of mdbtools")
 
@@ -247,3 +248,53 @@ def test_a_table_of_no_known_program_is_read_if_its_units_say_what_it_is(tmp_pat
     np.testing.assert_allclose(ds["time"], 3.0 * np.arange(5))
     np.testing.assert_allclose(ds["current"], 1.0)
     assert any("not known" in warning for warning in ds.attrs["warnings"])
+
+
+NEWARE_STEPS = [("Cycle Index", "Step Index", "Step Number", "Step Type"), (1, 1, 1, "Rest"), (1, 2, 2, "CC Chg"), (1, 3, 3,
+                                                                                                                    "CC DChg"),
+                (2, 2, 4, "CC Chg")]
+NEWARE_POINTS = [
+    ("DataPoint", "Step Type", "Time", "Total Time", "Current(A)", "Voltage(V)", "Capacity(Ah)", "Date"),
+    (1, "Rest", "00:00:00", "00:00:00", 0, 0.1, 0, "2026-01-23 12:00:00"),
+    (2, "CC Chg", "00:00:00", "00:00:00", 0.001, 0.1, 0, "2026-01-23 12:00:00"),
+    (3, "CC Chg", "01:00:00", "01:00:00", 0.001, 0.1, 0.001, "2026-01-23 13:00:00"),
+    (4, "CC DChg", "00:00:00", "01:00:00", -0.001, 0.1, 0, "2026-01-23 13:00:00"),
+    (5, "CC DChg", "00:30:00", "01:30:00", -0.001, 0.1, 0.0005, "2026-01-23 13:30:00"),
+    (6, "CC Chg", "00:00:00", "01:30:00", 0.001, 0.1, 0, "2026-01-23 13:30:00")]
+
+
+def test_points_of_a_neware_workbook_take_their_cycles_from_the_sheet_of_steps(tmp_path):
+    path = xlsx.write(tmp_path / "a.xlsx", {"unit": [("Start Time:", "2026-01-23")], "step": NEWARE_STEPS,
+                                            "record": NEWARE_POINTS})
+    (ds,) = read_acquisitions(path)
+    assert ds["cycle_number"].values.tolist() == [1, 1, 1, 1, 1, 2]
+    assert ds["step_index"].values.tolist() == [1, 2, 2, 3, 3, 2]
+    np.testing.assert_allclose(ds["charge"], [0, 0, 1, 1, 0.5, 0.5])
+    np.testing.assert_allclose(ds["time"], [0, 0, 3600, 3600, 5400, 5400])
+    assert ds.attrs["conditions"]["acquired"].startswith("2026-01-23T12:00:00")
+
+
+def test_a_landt_workbook_may_go_on_in_a_second_sheet_and_have_remarks_above(tmp_path):
+    names = ("Record", "TestTime/h", "Voltage/V", "Current/mA", "Capacity/mAh", "SysTime")
+    rows = [(i + 1, i / 10, 0.1, -1.0, i / 10, f"2026-01-23 12:{6 * i:02d}:00") for i in range(6)]
+    path = xlsx.write(tmp_path / "a.xlsx", {"Record": [("a remark", None), names, *rows[:3]], "Record (2)": rows[3:],
+                                            "Cycle": [("n", "Q"), (1, 2)]})
+    (ds,) = read_acquisitions(path)
+    np.testing.assert_allclose(ds["time"], 360.0 * np.arange(6))
+    np.testing.assert_allclose(ds["charge"], -np.arange(6) / 10, atol=1e-12)
+
+
+def test_two_channels_of_an_arbin_workbook_are_two_records_and_a_full_sheet_goes_on_in_the_next(tmp_path):
+    names = ("Data_Point", "Test_Time(s)", "Step_Index", "Current(A)", "Voltage(V)")
+    rows = [(i + 1, float(i), 1, 0.001, 0.1) for i in range(4)]
+    path = xlsx.write(tmp_path / "a.xlsx", {"Channel_1_1": [names, *rows[:2]], "Channel_1_2": [names, *rows[2:]],
+                                            "Channel_2_1": [names, *rows], "Statistics_1": [names, *rows]})
+    first, second = read_acquisitions(path)
+    assert (first.sizes["time"], second.sizes["time"]) == (4, 4)
+    assert first.attrs["title"] != second.attrs["title"]
+
+
+def test_a_workbook_of_anything_else_is_refused_and_says_what_it_lacks(tmp_path):
+    path = xlsx.write(tmp_path / "a.xlsx", {"Sheet1": [("electrolyte", "LCE"), ("LiFSI", 1.7)]})
+    with pytest.raises(FileError, match="no record of a run"):
+        open_file(path)
