@@ -1,5 +1,7 @@
 """Tables of cyclers: real files with the figures of other programs, each program's dialect, and counters of three kinds."""
 
+import time
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -298,3 +300,11 @@ def test_a_workbook_of_anything_else_is_refused_and_says_what_it_lacks(tmp_path)
     path = xlsx.write(tmp_path / "a.xlsx", {"Sheet1": [("electrolyte", "LCE"), ("LiFSI", 1.7)]})
     with pytest.raises(FileError, match="no record of a run"):
         open_file(path)
+
+
+def test_a_line_of_a_hundred_thousand_cells_does_not_hold_the_reader_up(tmp_path):
+    (tmp_path / "a.csv").write_text(",".join(["Voltage(V)"] * 100_000) + "\n")
+    start = time.monotonic()
+    with pytest.raises(FileError):
+        open_file(tmp_path / "a.csv")
+    assert time.monotonic() - start < 10
