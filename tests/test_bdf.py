@@ -52,7 +52,7 @@ def test_a_charge_is_not_made_up_where_nobody_counted_it(tmp_path):
 
 
 @pytest.mark.parametrize(("old", "new", "told"), [
-    ("Voltage / V", "Spannung / V", "potential"), ("\n6.0,", "\nsix,", "line 4"), ("\n9.0,", '\n9.0,"', "no table")])
+    ("Voltage / V", "Druck / V", "potential"), ("\n6.0,", "\nsix,", "line 4"), ("\n9.0,", '\n9.0,"', "no table")])
 def test_a_damaged_table_is_refused_in_one_line(tmp_path, old, new, told):
     path = example(tmp_path, BDF)
     path.write_text(path.read_text().replace(old, new))

@@ -225,3 +225,12 @@ def test_a_number_of_points_that_does_not_fit_the_table_is_refused(tmp_path):
     path.write_bytes(raw.replace(struct.pack("<IB", 7, 3), struct.pack("<IB", 14, 3)))
     with pytest.raises(FileError, match="VMP data"):
         open_file(path)
+
+
+def test_a_column_number_of_one_byte_is_completed_to_the_one_it_was_cut_from():
+    """471, the mean potential of the counter electrode, stands as 215; 174 beside Ewe is 430."""
+    layout, flags = biologic._layout((1, 4, 6, 215, 174), narrow=True)
+    assert [name for name, _ in layout] == ["flags", "time/s", "Ewe/V", "<Ece>/V", "Phase(Zwe-ce)/deg"]
+    assert flags == {"mode": 3}
+    wide, _ = biologic._layout((4, 215), narrow=False)
+    assert wide[-1] == ("unknown_colID_215", "")

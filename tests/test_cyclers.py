@@ -1,5 +1,7 @@
 """Tables of cyclers: real files with the figures of other programs, each program's dialect, and counters of three kinds."""
 
+import time
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -10,6 +12,7 @@ from datasets.errors import FileError
 from datasets.formats import arbin_res, cycler, open_file
 from datasets.formats.cycler_dialects import DIALECTS, LANDT, MACCOR, NEWARE
 from datasets.formats.cycler_text import example
+from datasets.writers import xlsx
 
 needs_mdbtools = pytest.mark.skipif(arbin_res.program() is None, reason="needs mdb-export of mdbtools")
 
@@ -215,3 +218,93 @@ def test_rows_may_end_in_separators_and_columns_may_lack_a_name(tmp_path):
     (ds,) = read_acquisitions(path)
     assert (ds["column_13"] == 7).all()
     assert not [name for name in ds.data_vars if name in ("column_14", "column_15")]
+
+
+def test_the_end_of_a_discharge_keeps_its_direction_where_the_mode_names_none(tmp_path):
+    """Maccor marks the last point of a step with S; the size of the current says nothing."""
+    path = example(tmp_path, MACCOR)
+    head, *rows = path.read_text().splitlines()[2:]
+    rows = [row.replace("\tC\t", "\tD\t") for row in rows]
+    rows[-1] = rows[-1].replace("\tD\t", "\tS\t")
+    path.write_text("\n".join([head, *rows]) + "\n")
+    (ds,) = read_acquisitions(path)
+    np.testing.assert_allclose(ds["current"], -1.0)
+
+
+@pytest.mark.parametrize(("date", "acquired"), [("05.10.2026 12:00:00", "2026-10-05"), ("05/10/2026 12:00:00", "2026-05-10"),
+                                                ("25/10/2026 12:00:00", "2026-10-25"), ("5-Oct-26 12:00:00 PM", "2026-10-05")])
+def test_dots_put_the_day_first_and_a_day_above_twelve_tells_the_order(tmp_path, date, acquired):
+    path = example(tmp_path, MACCOR)
+    head, *rows = path.read_text().splitlines()[2:]
+    path.write_text("\n".join([head, *(row.rpartition("\t")[0] + "\t" + date for row in rows)]) + "\n")
+    (ds,) = read_acquisitions(path)
+    assert ds.attrs["conditions"]["acquired"].startswith(acquired)
+
+
+@pytest.mark.parametrize("header", ["time/s,Ewe/V,I/mA", "Elapsed Time (s);E (V);I (mA)", "t [s]\tU [V]\tI [mA]"])
+def test_a_table_of_no_known_program_is_read_if_its_units_say_what_it_is(tmp_path, header):
+    separator = next(s for s in "\t;," if s in header)
+    rows = [separator.join(["%g" % (3 * i), "0.1", "1"]) for i in range(5)]
+    (tmp_path / "a.csv").write_text("\n".join([header, *rows]) + "\n")
+    (ds,) = read_acquisitions(tmp_path / "a.csv")
+    np.testing.assert_allclose(ds["time"], 3.0 * np.arange(5))
+    np.testing.assert_allclose(ds["current"], 1.0)
+    assert any("not known" in warning for warning in ds.attrs["warnings"])
+
+
+NEWARE_STEPS = [("Cycle Index", "Step Index", "Step Number", "Step Type"), (1, 1, 1, "Rest"), (1, 2, 2, "CC Chg"), (1, 3, 3,
+                                                                                                                    "CC DChg"),
+                (2, 2, 4, "CC Chg")]
+NEWARE_POINTS = [
+    ("DataPoint", "Step Type", "Time", "Total Time", "Current(A)", "Voltage(V)", "Capacity(Ah)", "Date"),
+    (1, "Rest", "00:00:00", "00:00:00", 0, 0.1, 0, "2026-01-23 12:00:00"),
+    (2, "CC Chg", "00:00:00", "00:00:00", 0.001, 0.1, 0, "2026-01-23 12:00:00"),
+    (3, "CC Chg", "01:00:00", "01:00:00", 0.001, 0.1, 0.001, "2026-01-23 13:00:00"),
+    (4, "CC DChg", "00:00:00", "01:00:00", -0.001, 0.1, 0, "2026-01-23 13:00:00"),
+    (5, "CC DChg", "00:30:00", "01:30:00", -0.001, 0.1, 0.0005, "2026-01-23 13:30:00"),
+    (6, "CC Chg", "00:00:00", "01:30:00", 0.001, 0.1, 0, "2026-01-23 13:30:00")]
+
+
+def test_points_of_a_neware_workbook_take_their_cycles_from_the_sheet_of_steps(tmp_path):
+    path = xlsx.write(tmp_path / "a.xlsx", {"unit": [("Start Time:", "2026-01-23")], "step": NEWARE_STEPS,
+                                            "record": NEWARE_POINTS})
+    (ds,) = read_acquisitions(path)
+    assert ds["cycle_number"].values.tolist() == [1, 1, 1, 1, 1, 2]
+    assert ds["step_index"].values.tolist() == [1, 2, 2, 3, 3, 2]
+    np.testing.assert_allclose(ds["charge"], [0, 0, 1, 1, 0.5, 0.5])
+    np.testing.assert_allclose(ds["time"], [0, 0, 3600, 3600, 5400, 5400])
+    assert ds.attrs["conditions"]["acquired"].startswith("2026-01-23T12:00:00")
+
+
+def test_a_landt_workbook_may_go_on_in_a_second_sheet_and_have_remarks_above(tmp_path):
+    names = ("Record", "TestTime/h", "Voltage/V", "Current/mA", "Capacity/mAh", "SysTime")
+    rows = [(i + 1, i / 10, 0.1, -1.0, i / 10, f"2026-01-23 12:{6 * i:02d}:00") for i in range(6)]
+    path = xlsx.write(tmp_path / "a.xlsx", {"Record": [("a remark", None), names, *rows[:3]], "Record (2)": rows[3:],
+                                            "Cycle": [("n", "Q"), (1, 2)]})
+    (ds,) = read_acquisitions(path)
+    np.testing.assert_allclose(ds["time"], 360.0 * np.arange(6))
+    np.testing.assert_allclose(ds["charge"], -np.arange(6) / 10, atol=1e-12)
+
+
+def test_two_channels_of_an_arbin_workbook_are_two_records_and_a_full_sheet_goes_on_in_the_next(tmp_path):
+    names = ("Data_Point", "Test_Time(s)", "Step_Index", "Current(A)", "Voltage(V)")
+    rows = [(i + 1, float(i), 1, 0.001, 0.1) for i in range(4)]
+    path = xlsx.write(tmp_path / "a.xlsx", {"Channel_1_1": [names, *rows[:2]], "Channel_1_2": [names, *rows[2:]],
+                                            "Channel_2_1": [names, *rows], "Statistics_1": [names, *rows]})
+    first, second = read_acquisitions(path)
+    assert (first.sizes["time"], second.sizes["time"]) == (4, 4)
+    assert first.attrs["title"] != second.attrs["title"]
+
+
+def test_a_workbook_of_anything_else_is_refused_and_says_what_it_lacks(tmp_path):
+    path = xlsx.write(tmp_path / "a.xlsx", {"Sheet1": [("electrolyte", "LCE"), ("LiFSI", 1.7)]})
+    with pytest.raises(FileError, match="no record of a run"):
+        open_file(path)
+
+
+def test_a_line_of_a_hundred_thousand_cells_does_not_hold_the_reader_up(tmp_path):
+    (tmp_path / "a.csv").write_text(",".join(["Voltage(V)"] * 100_000) + "\n")
+    start = time.monotonic()
+    with pytest.raises(FileError):
+        open_file(tmp_path / "a.csv")
+    assert time.monotonic() - start < 10

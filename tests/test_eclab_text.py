@@ -64,3 +64,11 @@ def test_a_table_with_no_header_but_its_names_is_read(tmp_path):
     (ds,) = read_acquisitions(path)
     assert ds.attrs["technique"] == "cycling"
     np.testing.assert_allclose(ds["potential"], 0.1)
+
+
+def test_cyclic_voltammetry_is_a_technique_of_its_own(tmp_path):
+    path = eclab_text.example(tmp_path)
+    path.write_bytes(path.read_bytes().replace(b"Galvanostatic Cycling with Potential Limitation", b"Cyclic Voltammetry"))
+    (ds,) = read_acquisitions(path)
+    assert ds.attrs["technique"] == "cv"
+    assert next(iter(ds.data_vars)) == "potential"

@@ -82,3 +82,16 @@ def test_a_table_of_no_known_kind_is_kept_with_a_warning(tmp_path):
     (ds,) = read_acquisitions(path)
     assert ds.attrs["technique"] == "unknown"
     assert ds.attrs["warnings"]
+
+
+def test_curves_of_a_voltammogram_are_its_cycles(tmp_path):
+    table = "\tPt\tT\tVf\tIm\n\t#\ts\tV vs. Ref.\tA\n"
+    rows = [f"\t{i}\t{i}\t{0.1 * i:g}\t{1e-3:g}\n" for i in range(6)]
+    text = "EXPLAIN\nTAG\tCV\nTITLE\tLABEL\tcell\tTest\n" + "".join(
+        f"CURVE{n}\tTABLE\t3\n{table}{''.join(rows[3 * n - 3:3 * n])}" for n in (1, 2))
+    (tmp_path / "a.DTA").write_text(text)
+    (ds,) = read_acquisitions(tmp_path / "a.DTA")
+    assert ds.attrs["technique"] == "cv"
+    assert ds["cycle_number"].values.tolist() == [1, 1, 1, 2, 2, 2]
+    np.testing.assert_allclose(ds["potential"], 0.1 * np.arange(6), atol=1e-12)
+    np.testing.assert_allclose(ds["current"], 1.0)

@@ -170,3 +170,29 @@ def test_a_damaged_spectrum_is_refused_in_one_line_that_says_where(tmp_path, cha
     with pytest.raises(FileError, match=told) as error:
         open_file(path)
     assert "\n" not in str(error.value)
+
+
+def test_whole_numbers_between_commas_are_no_decimal_commas(tmp_path):
+    (tmp_path / "a.csv").write_text("freq,Zre,Zim,n\n10000,10,-20,-1\n1000,20,-30,-2\n100,30,-40,-3\n")
+    (ds,) = read_acquisitions(tmp_path / "a.csv")
+    np.testing.assert_allclose(ds["frequency"], [1e4, 1e3, 1e2])
+    np.testing.assert_allclose(ds["impedance_imaginary"], [-20, -30, -40])
+
+
+def test_a_segment_of_versastudio_is_read_by_its_definition(tmp_path):
+    rows = [f"0, {i}, 0.5, 0.001, {i}, 0, 0, 1, 0.5, {f:.9g}, 0, 0, 0, 0, 10, {x:.9g}" for i, (f, x) in
+            enumerate(zip(FREQUENCY, REACTANCE, strict=True))]
+    lines = ["<Application>", "Name=VersaStudio", "</Application>", "<Segment1>", "Type=2",
+             "Definition=Segment #, Point #, E(V), I(A), Elapsed Time(s), ADC Sync Input(V), Current Range, Status, "
+             "E Applied(V), Frequency(Hz), E Real, E Imag, I Real, I Imag, Z Real, Z Imag", *rows, "</Segment1>"]
+    (tmp_path / "a.par").write_text("\n".join(lines) + "\n")
+    (ds,) = read_acquisitions(tmp_path / "a.par")
+    np.testing.assert_allclose(ds["impedance_imaginary"], REACTANCE, rtol=1e-6)
+    np.testing.assert_allclose(ds["current"], 1.0)
+
+
+def test_an_ivium_spectrum_is_told_by_its_frequencies_whatever_its_method_is_called(tmp_path):
+    path = ivium.example(tmp_path)
+    path.write_bytes(path.read_bytes().replace(b"Method=Impedance", b"Method=Constant E"))
+    (ds,) = read_acquisitions(path)
+    assert ds.attrs["technique"] == "eis"

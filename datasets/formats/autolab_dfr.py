@@ -3,7 +3,7 @@
 Line 1 "VERSION8.0", line 2 the number of points, line 3 unknown; then nine lines per point: frequency / Hz, real part, minus
 the imaginary part / ohm, potential / V, current / A, time / s and three unknown ones. Below stand dates of the measurement
 (dd.mm.yyyy hh:mm:ss) and unknown numbers. Source: pyimpspec (GPL-3.0-or-later) and one file, which has zeros for potential,
-current and time; columns of zeros are left out, since nothing was written there.
+current and time.
 """
 
 from pathlib import Path
@@ -42,9 +42,21 @@ def read(path: Path) -> tuple[Signal, ...]:
         except ValueError:
             raise UnreadableFile(path, f"{line[:30]!r} is no number", where=f"line {i + 4}") from None
     table = numbers.reshape(points, PER_POINT)
-    others = {name: Field(table[:, i], unit) for name, i, unit in COLUMNS if table[:, i].any()}
+    after = [_is_number(line) for line in lines[3 + PER_POINT * points:3 + PER_POINT * (points + 1)]]
+    if len(after) == PER_POINT and all(after):
+        raise UnreadableFile(path, f"declares {points} points and goes on with another", where="line 2",
+                             todo="the file may be damaged")
+    others = {name: Field(table[:, i], unit) for name, i, unit in COLUMNS}
     return spectra.signals(path, path.stem, table[:, 0], table[:, 1] - 1j * table[:, 2], others,
                            {"below the points": lines[3 + PER_POINT * points:][:40]}, {})
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def recognises(head: bytes, path: Path) -> bool:

@@ -110,6 +110,8 @@ def _order(parts: list[re.Match[str]], day_first: bool | None) -> str | None:
         return "dmy"
     if twos and max(twos) > 12:
         return "mdy"
+    if "." in parts[0][0].split()[0]:  # dots stand in dates of countries that put the day first
+        return "dmy"
     if day_first is None:
         return "dmy" if ones == twos and len(ones) == 1 else None
     return "dmy" if day_first else "mdy"

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from datasets.errors import UnreadableFile
 from datasets.formats import clock
-from datasets.formats.cycler_dialects import DIALECTS, DIRECTIONS, KIND, Dialect
+from datasets.formats.cycler_dialects import DIALECTS, DIRECTIONS, KIND, PLAIN, Dialect
 from datasets.formats.signal import Axis, Field, Signal
 from datasets.formats.table_header import name_and_unit, variable
 from datasets.units import compatible, factor
@@ -73,6 +73,9 @@ def likeness(labels: list[str], above: str, dialect: Dialect) -> int:
     found = matched(labels, dialect)
     if not all(name in found for name in REQUIRED) or not any(name in found for name in CLOCKS):
         return 0
+    if dialect is PLAIN:  # nobody's: the units have to say what the columns are
+        told = [name_and_unit(found[name])[1] for name in ("time", *REQUIRED) if name in found]
+        return len(told) if len(told) == len(REQUIRED) + 1 and all(told) else 0
     names = {name_and_unit(label)[0] for label in labels}
     marks = sum(mark in names for mark in dialect.marks) + 3 * sum(word in above for word in dialect.preamble)
     return 10 * marks + len(found) if marks else 0
@@ -108,6 +111,8 @@ def record(table: Table, dialect: Dialect) -> Signal:
         If there is no point, or a time that is no number.
     """
     frame, notes = table.frame, list(table.notes)
+    if dialect is PLAIN:
+        notes.append("the program that wrote the table is not known: positive current is taken to charge")
     columns = matched([str(label) for label in frame.columns], dialect)
     for name in REQUIRED:
         if name not in columns:
@@ -244,6 +249,8 @@ def _directions(words: pd.Series | None, current: Floats) -> Floats:
     if words is not None:
         said = {word: _direction(str(word)) for word in words.unique()}
         stated = words.map(said).to_numpy(dtype=np.float64)
+        if not (current < 0).any() and (stated == -1).any():  # the size says nothing: a mode without a direction keeps the last
+            sign = np.zeros(current.size)
         sign = np.where(np.isfinite(stated) & (stated != 0), stated, sign)
     known = np.maximum.accumulate(np.where(sign != 0, np.arange(sign.size), 0))
     return np.asarray(sign[known], dtype=np.float64)

@@ -201,4 +201,20 @@ BDF = Dialect(
 """Battery Data Format (Battery Data Alliance, Apache-2.0), in labels ("Test Time / s") and machine names
 ("test_time_second")."""
 
-DIALECTS = (BDF, ARBIN, MACCOR, LANDT, NEWARE, BASYTEC, NOVONIX, DIGATRON, PEC, IVIUM)
+PLAIN = Dialect(
+    "plain",
+    {"time": ("test time", "total time", "elapsed time", "run time", "time elapsed", "time", "t", "zeit", "temps", "时间"),
+     "step_time": ("step time",), "date": ("date", "datetime", "date time", "timestamp"),
+     "potential": ("voltage", "potential", "cell voltage", "ewe", "ecell", "volts", "vf", "we 1 potential", "e", "u", "v",
+                   "spannung"),
+     "current": ("current", "cell current", "i", "im", "we 1 current", "amps", "strom"),
+     "cycle_number": ("cycle", "cycle number", "cycle index", "cycle no"), "step_index": ("step", "step number", "step index",
+                                                                                          "ns"),
+     "mode": ("mode", "state", "status", "step type"), "record": ("record", "index", "point"),
+     "charging_capacity": ("charge capacity", "charging capacity"),
+     "discharging_capacity": ("discharge capacity", "discharging capacity"), "temperature": ("temperature", "temp", "t1")},
+    units=_SI,
+    sample=("Time (s),Potential (V),Current (mA),Charge capacity (mAh),Discharge capacity (mAh)", "{t},0.1,1,{mah:.9g},0"))
+"""A table of no known program: taken only where time, potential and current all have units."""
+
+DIALECTS = (BDF, ARBIN, MACCOR, LANDT, NEWARE, BASYTEC, NOVONIX, DIGATRON, PEC, IVIUM, PLAIN)

@@ -21,11 +21,13 @@ import pandas as pd
 
 from datasets.errors import UnreadableFile
 from datasets.formats import clock, cycler
-from datasets.formats.cycler_dialects import DIALECTS, NEWARE, Dialect
+from datasets.formats.cycler_dialects import DIALECTS, NEWARE, PLAIN, Dialect
 from datasets.formats.signal import Format, Signal
 from datasets.formats.text_table import SEPARATORS, cells_of, encoding_of, head_lines, read_table
 
 HEAD_BYTES = 512 << 10
+MOST_CELLS = 400
+"""No line of column names has more cells; a damaged one may have any number."""
 NUMBER = re.compile(r"[-+]?[\d.,]+([eE][-+]?\d+)?%?")
 STARTED = ("start of test", "started", "start time", "date of test", "test start", "start datetime")
 AREA = re.compile(r"(?i)\barea\b.*\bcm")
@@ -104,7 +106,7 @@ def _header(head: bytes, dialect: Dialect) -> Header | None:
     lines = head_lines(head)
     for number, line in enumerate(lines):
         for separator in SEPARATORS:
-            if line.count(separator) < 2:
+            if not 2 <= line.count(separator) <= MOST_CELLS:
                 continue
             labels = tuple(cells_of(line, separator))
             if sum(bool(NUMBER.fullmatch(label)) for label in labels) > len(labels) // 3:
@@ -126,7 +128,8 @@ def dialect_of(head: bytes) -> Dialect | None:
         return max(found, key=lambda item: item[0])[1]
     for separator in SEPARATORS:
         for line in lines:
-            if line.count(separator) > 1 and (close := [d for d in DIALECTS if cycler.resembles(cells_of(line, separator), d)]):
+            cells = cells_of(line, separator) if 2 <= line.count(separator) <= MOST_CELLS else []
+            if close := [d for d in DIALECTS if cells and cycler.resembles(cells, d)]:
                 return close[0]
     text = "\n".join(lines)
     return next((d for d in DIALECTS if len(d.preamble) > 1 and all(word in text for word in d.preamble)), None)
@@ -150,4 +153,4 @@ def example(folder: Path, dialect: Dialect) -> Path:
 SUFFIXES = frozenset({".csv", ".txt", ".dat"})
 CYCLER_TEXT: tuple[Format, ...] = tuple(
     Format(name=f"{d.name} text", suffixes=SUFFIXES, recognises=partial(recognises, dialect=d), read=partial(read, dialect=d),
-           version="1", example=partial(example, dialect=d)) for d in DIALECTS)
+           version="1", example=partial(example, dialect=d), fallback=d is PLAIN) for d in DIALECTS)

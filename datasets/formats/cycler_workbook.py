@@ -3,8 +3,8 @@
 Sheets are read by python-calamine. Sheets whose columns are those of one run are joined in the order in which they stand
 (Arbin begins a new sheet, as "Channel_1_2", where one is full; Landt and Neware continue "record" sheets without column
 names). A sheet of cycles, steps or statistics has no clock and is no record. Neware writes step and cycle of a point into the
-record sheet or, in some versions, only into the sheet "step": there, points get their step from the dates or the running
-count of the steps. Cells "name, value" of other sheets become metadata.
+record sheet or, in some versions, only into the sheet "step": there, the points' own steps are counted, and take cycle and
+step from that sheet if it has as many. Cells "name, value" of other sheets become metadata.
 
 A zip archive that declares more bytes than its size allows is refused before it is opened.
 """
@@ -16,13 +16,15 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from python_calamine import CalamineError, CalamineWorkbook, ZipError
 
 from datasets.errors import UnreadableFile
-from datasets.formats import cycler
-from datasets.formats.cycler_dialects import Dialect
+from datasets.formats import clock, cycler
+from datasets.formats.cycler_dialects import NEWARE, Dialect
 from datasets.formats.signal import Format, Signal
+from datasets.writers import xlsx
 
 ZIP = b"PK\x03\x04"
 OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
@@ -42,6 +44,7 @@ def read(path: Path) -> tuple[Signal, ...]:
         If the workbook is damaged or holds no record of a run.
     """
     sheets = _sheets(path)
+    steps = next((table for table in map(_steps, sheets.values()) if table is not None), None)
     found: list[tuple[str, Dialect, list[Any], int, Rows]] = []
     about: dict[str, Any] = {}
     for name, rows in sheets.items():
@@ -67,7 +70,10 @@ def read(path: Path) -> tuple[Signal, ...]:
     signals: list[Signal] = []
     for name, dialect, labels, line, rows in found:
         title = f"{path.stem}, {name}" if several else path.stem
-        signals += cycler.records(cycler.Table(path, _frame(rows, labels), title, line + 2, about), dialect)
+        frame = _frame(rows, labels)
+        if dialect is NEWARE and steps is not None:
+            frame = _with_steps(frame, steps)
+        signals += cycler.records(cycler.Table(path, frame, title, line + 2, about), dialect)
     return tuple(signals)
 
 
@@ -100,6 +106,30 @@ def _header(rows: Rows) -> tuple[int, Dialect] | None:
 def _continues(rows: Rows, labels: list[str]) -> bool:
     """Whether a sheet without column names holds rows of the sheet before it."""
     return bool(rows) and len(rows[0]) == len(labels) and sum(isinstance(cell, int | float) for cell in rows[0]) > 2
+
+
+def _steps(rows: Rows) -> pd.DataFrame | None:
+    """Neware's sheet of one row per step, if this is it."""
+    if len(rows) < 2:
+        return None
+    labels = [str(cell).strip() for cell in rows[0]]
+    if not {"Cycle Index", "Step Index", "Step Type"} <= set(labels) or cycler.dialect_like(labels) is not None:
+        return None
+    return pd.DataFrame(rows[1:], columns=labels)[["Cycle Index", "Step Index", "Step Type"]]
+
+
+def _with_steps(frame: pd.DataFrame, steps: pd.DataFrame) -> pd.DataFrame:
+    """Points with the cycle and step of the sheet "step", where their own sheet has only the mode; only if the counts agree."""
+    columns = cycler.matched([str(label) for label in frame.columns], NEWARE)
+    if "step_index" in columns or "mode" not in columns or "step_time" not in columns:
+        return frame
+    within = clock.seconds(frame[columns["step_time"]])
+    begins = (frame[columns["mode"]] != frame[columns["mode"]].shift()).to_numpy() | (np.diff(within, prepend=0.0) < 0)
+    begins[0] = True
+    number = np.cumsum(begins) - 1
+    if number[-1] + 1 != len(steps):
+        return frame
+    return frame.assign(**{name: steps[name].to_numpy()[number] for name in ("Cycle Index", "Step Index")})
 
 
 def _frame(rows: Rows, labels: list[str]) -> pd.DataFrame:
@@ -144,25 +174,12 @@ def recognises(head: bytes, path: Path) -> bool:
 
 
 def example(folder: Path) -> Path:
-    """Twelve points of a constant current of 1 mA, in the least that a workbook needs."""
-    labels = ("Test_Time(s)", "Cycle_Index", "Step_Index", "Voltage(V)", "Current(A)", "Charge_Capacity(Ah)",
-              "Discharge_Capacity(Ah)", "Data_Point")
-    names = "".join(f'<c t="inlineStr"><is><t>{label}</t></is></c>' for label in labels)
-    rows = [names, *("".join(f"<c><v>{v!r}</v></c>" for v in (3.0 * i, 1, 1, 0.1, 0.001, 3 * i / 3.6e6, 0, i + 1))
-                     for i in range(12))]
-    sheet = "".join(f"<row>{row}</row>" for row in rows)
-    main, office = "http://schemas.openxmlformats.org/spreadsheetml/2006/main", "http://schemas.openxmlformats.org"
-    relations, kind = f"{office}/package/2006/relationships", f"{office}/officeDocument/2006/relationships"
-    path = folder / "example.xlsx"
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-        link = f'<Relationships xmlns="{relations}"><Relationship Id="r1" Type="{kind}/{{}}" Target="{{}}"/></Relationships>'
-        archive.writestr("_rels/.rels", link.format("officeDocument", "xl/workbook.xml"))
-        archive.writestr("xl/workbook.xml", f'<workbook xmlns="{main}" xmlns:r="{kind}"><sheets>'
-                                            '<sheet name="Channel_1-001" sheetId="1" r:id="r1"/></sheets></workbook>')
-        archive.writestr("xl/_rels/workbook.xml.rels", link.format("worksheet", "worksheets/sheet1.xml"))
-        archive.writestr("xl/worksheets/sheet1.xml", f'<worksheet xmlns="{main}"><sheetData>{sheet}</sheetData></worksheet>')
-    return path
+    """Twelve points of a constant current of 1 mA, as Arbin writes them."""
+    names = ("Test_Time(s)", "Cycle_Index", "Step_Index", "Voltage(V)", "Current(A)", "Charge_Capacity(Ah)",
+             "Discharge_Capacity(Ah)", "Data_Point")
+    points = [(3.0 * i, 1, 1, 0.1, 0.001, 3 * i / 3.6e6, 0.0, i + 1) for i in range(12)]
+    return xlsx.write(folder / "example.xlsx", {"Channel_1-001": [names, *points]})
 
 
 CYCLER_WORKBOOK = Format(name="cycler workbook", suffixes=frozenset({".xlsx", ".xls"}), recognises=recognises, read=read,
-                         version="1", example=example)
+                         version="1", example=example, fallback=True)

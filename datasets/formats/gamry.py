@@ -6,7 +6,8 @@ and tables. A table is a line (name, "TABLE", sometimes the number of rows), a l
 all three beginning with a tab. Text is in the code page of the computer; decimals may be commas.
 
 ZCURVE is the impedance; Zimag is the true imaginary part. OCVCURVE is the potential before it, at open circuit: current is zero
-by definition. CURVE tables hold T, Vf and Im. A surface of 1 cm2 is also what Gamry fills in when nobody says, so it is
+by definition. CURVE tables hold T, Vf and Im; CURVE1, CURVE2 ... are cycles of
+one experiment and are joined. A surface of 1 cm2 is also what Gamry fills in when nobody says, so it is
 taken with a warning. Dates follow the computer: month/day/year with slashes, as on Gamry's own; where that cannot be told from
 day and month, a warning says so.
 """
@@ -28,6 +29,7 @@ from datasets.formats.table_header import variable
 MAGIC = b"EXPLAIN"
 IMPEDANCE = "ZCURVE"
 OPEN_CIRCUIT = "OCVCURVE"
+CURVE = re.compile(r"CURVE\d+")
 UNITS = {"s": "s", "Hz": "Hz", "ohm": "ohm", "V": "V", "V vs. Ref.": "V", "A": "ampere", "mA": "mA", "deg C": "degC", "C": "C",
          "°": "deg", "Â°": "deg", "?": "deg", "W": "W"}
 DEFAULT_AREA_CM2 = 1.0
@@ -60,10 +62,22 @@ def read(path: Path) -> tuple[Signal, ...]:
         warnings.append("the last line has no end: its last number may be cut off")
     conditions = _conditions(settings, warnings)
     found = []
-    for table in sorted(tables, key=lambda t: t.name != IMPEDANCE):
+    for table in sorted(_joined(tables), key=lambda t: t.name != IMPEDANCE):
         signal = _impedance if table.name == IMPEDANCE else _record
         found.append(signal(path, table, settings, conditions, tuple(warnings)))
     return tuple(found)
+
+
+def _joined(tables: list[_Table]) -> list[_Table]:
+    """Tables CURVE1, CURVE2 ... of like columns as one, with the number of the curve as `Cycle`; the others as they are."""
+    curves = [table for table in tables if CURVE.fullmatch(table.name)]
+    if len(curves) < 2 or len({(*table.columns,) for table in curves}) > 1:
+        return tables
+    columns = {name: (np.concatenate([table.columns[name][0] for table in curves]), unit)
+               for name, (_, unit) in curves[0].columns.items()}
+    sizes = [next(iter(table.columns.values()))[0].size for table in curves]
+    columns["Cycle"] = (np.repeat(np.arange(1.0, len(curves) + 1), sizes), "#")
+    return [_Table("CURVE", curves[0].line, columns), *(table for table in tables if table not in curves)]
 
 
 def _parse(path: Path, lines: list[str], warnings: list[str]) -> tuple[dict[str, str], list[_Table]]:
@@ -155,7 +169,7 @@ def _record(path: Path, table: _Table, settings: Mapping[str, str], conditions: 
         size = next(iter(table.columns.values()))[0].size
         return Signal(table.name, (Axis("position", np.arange(size, dtype=np.float64), "1"),),
                       _fields(table, {}, {"Pt"}), path, settings, conditions, "", warnings)
-    known = {"Vf": "potential", "Im": "current", "Temp": "temperature"}
+    known = {"Vf": "potential", "Im": "current", "Temp": "temperature", "Cycle": "cycle_number"}
     fields = _fields(table, known, {"T", "Pt"})
     kind = "voltammetry" if settings.get("TAG", "").upper() in VOLTAMMETRY else "cycling"
     kind = kind if "potential" in fields else "record"

@@ -1,5 +1,5 @@
-"""Spectra of impedance as text: ZPlot and ZView (.z), Elchemea (.i2b), CH Instruments, and any csv with the usual column
-names.
+"""Spectra of impedance as text: ZPlot and ZView (.z), Elchemea (.i2b), VersaStudio (.par), CH Instruments, Parstat, and any
+csv with the usual column names.
 
 A line of column names has a frequency and either real and imaginary part or modulus and phase, in any spelling of the tables
 below; units stand in brackets or after a slash, cells are parted by tabs, semicolons, commas or blanks, decimals are points
@@ -49,7 +49,7 @@ KINDS = {"frequency": "Hz", "real": "ohm", "imaginary": "ohm", "modulus": "ohm",
          "current": "mA"}
 PRIMES = str.maketrans({"′": "'", "’": "'", "´": "'", "`": "'", "‘": "'", "″": "''", "”": "''", "“": "''", '"': "''", "ʺ": "''",
                         "−": "-", "–": "-"})
-SPLITTERS = (re.compile("\t"), re.compile(";"), re.compile(r",(?=\s)|,(?!\d)"), re.compile(","), re.compile(r"\s{2,}"),
+SPLITTERS = (re.compile("\t"), re.compile(";"), re.compile(r",\s+"), re.compile(","), re.compile(r"\s{2,}"),
              re.compile(r"\s+"))
 NUMBER = re.compile(r"[-+]?(?:\d+[.,]?\d*|[.,]\d+)(?:[eEdD][-+]?\d+)?|[-+]?nan|[-+]?inf", re.IGNORECASE)
 FEWEST_BARE_ROWS = 5
@@ -163,8 +163,8 @@ def _quantity(cell: str) -> tuple[str, str]:
     unit = ""
     for pattern in (r"^(.*\S)\s*[(\[]([^()\[\]]*)[)\]]$", r"^(.*\S)\s*/\s*([^/]+)$", r"^(.*)_([A-Za-zΩµ]+)$",
                     r"^(.*\S),\s*(\S+)$"):
-        if (split := re.match(pattern, text)) and (unit_of(split[2]) or split[2].strip().lower() in ("a", "b", "cyc", "")):
-            text, unit = split[1], unit_of(split[2]) if split[2].strip().lower() not in ("a", "b") else ""
+        if (split := re.match(pattern, text)) and (unit_of(split[2]) or split[2].strip() in ("a", "b", "")):
+            text, unit = split[1], unit_of(split[2]) if split[2].strip() not in ("a", "b") else ""
             break
     bare = re.sub(r"\s+", "", text.lower())
     negative = re.match(r"-|minus_?|neg_?", bare)
@@ -209,6 +209,8 @@ def _bare(path: Path, lines: Sequence[str]) -> tuple[Signal, ...]:
     impedance = real + 1j * imaginary
     notes = ("the file has no column names: its columns are taken as frequency, real and imaginary part, in Hz and ohm",
              *spectra.doubt_of_sign(impedance))
+    if len(filled) > len(rows):
+        notes = (*notes, f"{len(filled) - len(rows)} lines above the spectrum are kept as metadata")
     about = {"lines above": [line for _, line in filled[:-len(rows)]][:20]}
     return spectra.signals(path, path.stem, frequency, impedance, {}, about, {}, notes)
 
@@ -260,7 +262,7 @@ def example(folder: Path) -> Path:
     return path
 
 
-IMPEDANCE_TEXT = Format(name="impedance text", suffixes=frozenset({".z", ".i2b", ".csv", ".txt", ".dat"}),
+IMPEDANCE_TEXT = Format(name="impedance text", suffixes=frozenset({".z", ".i2b", ".csv", ".txt", ".dat", ".par"}),
                         recognises=recognises,
                         read=read, version="1", example=example)
 """Spectra of impedance as text."""

@@ -9,9 +9,9 @@ such data sets, each beginning with its own "Title=". The method says what the c
 - sweeps (cyclic and linear voltammetry): potential / V, current / A, and a third column that is not understood. Without a
   clock these are no record of a known technique; they arrive with a warning.
 
-A file that names no method is told by its numbers: a third column of positive numbers that spans a decade is a frequency.
-Sources: pyimpspec and ivium readers of galv (GPL-3.0-or-later, BSD-2); no real file was to be had. `starttime` is
-day/month/year or, with AM and PM, month/day/year; where that cannot be told the date is not used.
+A third column that changes by a steady factor is a frequency, whatever the method is called. Sources: pyimpspec and ivium
+readers of galv (GPL-3.0-or-later, BSD-2); no real file was to be had. `starttime` is day/month/year or, with AM and PM,
+month/day/year; where that cannot be told the date is not used.
 """
 
 import re
@@ -28,6 +28,7 @@ from datasets.formats.signal import Axis, Field, Format, Signal
 CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f]")
 DATA = "primary_data"
 CUT = "the last line has no end: its last number may be cut off"
+FEWEST = 5
 SWEEPS = re.compile(r"(?i)volt|linear ?sweep|lsv")
 TRANSIENTS = re.compile(r"(?i)transient|mixed|chrono|potential ?step|cd|amperometry|ocp")
 
@@ -49,7 +50,7 @@ def read(path: Path) -> tuple[Signal, ...]:
         line = lines[number]
         number += 1
         name, separator, value = line.partition("=")
-        if DATA in line and separator == "":
+        if DATA in line:
             table, number = _table(path, lines, number)
             cut = number == len(lines)  # the last row has no end of line
             found += [replace(signal, warnings=(*signal.warnings, CUT)) if cut else signal
@@ -93,9 +94,8 @@ def _signals(path: Path, table: NDArray[np.float64], settings: dict[str, str], l
     if moment := clock.moment(start, False if re.search(r"(?i)[ap]m$", start) else None):
         conditions["acquired"] = moment.isoformat()
     third = table[:, 2]
-    decades = bool((third > 0).all() and third.max() >= 10 * third.min())
     more = {f"column_{i + 1}": Field(table[:, i], "arbitrary") for i in range(3, table.shape[1])}
-    if re.search(r"(?i)impedance|eis|freq", method) or (decades and not method):
+    if re.search(r"(?i)impedance|eis|freq", method) or _steady(third):
         return spectra.signals(path, title, third, table[:, 0] + 1j * table[:, 1], more, settings, conditions)
     if SWEEPS.search(method):
         fields = {"potential": Field(table[:, 0], "V"), "current": Field(table[:, 1], "ampere"),
@@ -110,10 +110,20 @@ def _signals(path: Path, table: NDArray[np.float64], settings: dict[str, str], l
     return (Signal(title, (Axis("time", table[:, 0], "s"),), fields, path, settings, conditions, "cycling", notes),)
 
 
+def _steady(values: NDArray[np.float64]) -> bool:
+    """Whether values rise or fall by a steady factor, as only frequencies do."""
+    if values.size < FEWEST or not (values > 0).all():
+        return False
+    steps = np.diff(np.log(values))
+    usual = float(np.median(steps))
+    return abs(usual) > 0.01 and bool((np.abs(steps - usual) < 0.25 * abs(usual)).mean() > 0.8)
+
+
 def recognises(head: bytes, path: Path) -> bool:
-    """By the first setting behind control bytes."""
+    """By settings and the name of the table, behind or between control bytes."""
     del path
-    return b"Version=" in head[:64] and (b"Method=" in head or b"Title=" in head or DATA.encode() in head)
+    marks = (b"Version=", b"Method=", b"Title=", b"Technique=", b"starttime=", DATA.encode())
+    return sum(mark in head for mark in marks) > 2 and (b"Method=" in head or DATA.encode() in head)
 
 
 def example(folder: Path) -> Path:
