@@ -285,7 +285,8 @@ def _read_tiff_file(path: Path, lazy: bool) -> list[Rosetta]:
                 ends = [int(o + n) for o, n in zip(page.dataoffsets, page.databytecounts, strict=False)]
                 _require(path, max(ends, default=0), f"page {page.index}")
                 _require_segments(path, page)
-            one = _read_tiff(tiff, series, str(path), lazy=True)
+            colours = series.keyframe.photometric == tifffile.PHOTOMETRIC.RGB
+            one = _read_tiff(tiff, series if colours else _Described(series), str(path), lazy=colours)
             one["data"] = _tiff_array(path, number, series, tuple(int(a["size"]) for a in one["axes"]), lazy)
             _mend_tiff_axes(tiff, series, one["axes"])
             rows = _data_bar(one["original_metadata"], one["axes"])
@@ -297,6 +298,19 @@ def _read_tiff_file(path: Path, lazy: bool) -> list[Rosetta]:
     if len(found) == 1:
         _set_tilts(path, found[0])
     return found
+
+
+class _Described:
+    """A series of pages without its pixels: RosettaSciIO is asked for axes and metadata only, and dask would hash the file."""
+
+    def __init__(self, series: Any) -> None:
+        self._series = series
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._series, name)
+
+    def asarray(self, **_: Any) -> Any:
+        return np.broadcast_to(np.zeros((), self._series.dtype), self._series.shape)
 
 
 def _require_segments(path: Path, page: Any) -> None:
