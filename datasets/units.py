@@ -27,13 +27,15 @@ SPELLING: dict[str, str] = {
 UNCALIBRATED = frozenset({"", "[]", "px", "pixel", "pixels", "points", "none", "undefined", "<undefined>"})
 """Spellings that say nothing about length, energy or time."""
 
+_BARE_UNCALIBRATED = frozenset(unit.strip("[] ") for unit in UNCALIBRATED)
+
 _PLAIN: dict[str, tuple[str, float]] = {"mAh": ("mA*hour", 1.0), "mWh": ("mW*hour", 1.0), "Ah": ("A*hour", 1.0)}
 
 
 def spelled(unit: object) -> str:
     """The project's spelling of a vendor's unit; "" where the vendor states none."""
     text = "" if unit is None else str(unit).strip()
-    if text.lower().strip("[] ") in {u.strip("[] ") for u in UNCALIBRATED}:
+    if text.lower().strip("[] ") in _BARE_UNCALIBRATED:
         return ""
     return SPELLING.get(text, text)
 

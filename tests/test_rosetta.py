@@ -479,6 +479,23 @@ def test_tilt_angles_come_from_the_files_beside_a_stack(tmp_path):
     assert any("lists 2 tilts for 4 images" in w for w in ds.attrs["warnings"])
 
 
+def test_frames_of_one_exposure_are_no_tilt_series(tmp_path):
+    """SerialEM notes a section for each frame, all of them at the tilt of the exposure."""
+    path = mrc_writer.write_tilt_series(tmp_path / "movie.mrc", np.ones((4, 5, 6), np.float32),
+                                        tilt_deg=np.full(4, -0.0005), pixel_size_nm=(0.5, 0.5), dose_e_per_A2=2.0,
+                                        beam_energy_keV=300.0)
+    ds, = read_acquisitions(path)
+    assert ds.intensity.dims == ("frame", "y", "x")
+
+
+def test_a_list_of_tilts_belongs_to_any_stack_that_has_as_many_images(tmp_path):
+    tifffile.imwrite(tmp_path / "series.tif", np.ones((3, 4, 5), np.uint16), photometric="minisblack")
+    (tmp_path / "series.rawtlt").write_text("-60\n0\n60\n")
+    ds, = read_acquisitions(tmp_path / "series.tif")
+    assert ds.attrs["technique"] == "tilt_series"
+    np.testing.assert_allclose(ds.tilt, [-60, 0, 60])
+
+
 # --- TIFF by construction
 
 

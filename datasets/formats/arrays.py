@@ -7,6 +7,7 @@ Arrays of Python objects are never loaded, since they are pickles.
 
 import zipfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,8 @@ from datasets.formats.signal import Axis, Field, Format, Signal
 
 AT_ONCE_BYTES = 64 << 20
 NPY_MAGIC = b"\x93NUMPY"
+NUMBERS = "biuf"
+"""Kinds of numpy's types that are read."""
 USUAL_AXES = {2: ("y", "x"), 3: ("frame", "y", "x")}
 PER_FILE = 200
 """Arrays that are read of one file; more than this is a store of something else."""
@@ -75,24 +78,34 @@ def read_numpy(path: Path) -> tuple[Signal, ...]:
     """
     if not zipfile.is_zipfile(path):
         with path.open("rb") as file:
-            shape, dtype = _header(path, file, path.name)
+            shape, dtype, turned = _header(path, file, path.name)
             offset = file.tell()
+        if dtype.kind not in NUMBERS:
+            raise UnreadableFile(path, f"is an array of {dtype}, not of numbers")
         _require(path, path.name, shape, dtype, path.stat().st_size - offset)
-        return (_signal(path, path.stem, contiguous(path, dtype, shape, offset)),)
-    found = []
+        data = contiguous(path, dtype, shape[::-1], offset).transpose() if turned else contiguous(path, dtype, shape, offset)
+        return (_signal(path, path.stem, data),)
+    found, left = [], []
     with zipfile.ZipFile(path) as archive:
         for entry in archive.infolist()[:PER_FILE]:
             with archive.open(entry) as member:
-                shape, dtype = _header(path, member, entry.filename)
+                shape, dtype, turned = _header(path, member, entry.filename)
+                if dtype.kind not in NUMBERS:
+                    left.append(f"{entry.filename} ({dtype})")
+                    continue
                 _require(path, entry.filename, shape, dtype, min(entry.file_size, 1100 * entry.compress_size + 4096))
                 raw = member.read(int(np.prod(shape)) * dtype.itemsize)
-            data = np.frombuffer(raw, dtype).reshape(shape).astype(dtype.newbyteorder("="))
+            data = np.frombuffer(raw, dtype).reshape(shape, order="F" if turned else "C").astype(dtype.newbyteorder("="))
             if data.ndim and data.size:
                 found.append(_signal(path, entry.filename.removesuffix(".npy"), data))
-    return tuple(found)
+    if not found:
+        raise UnreadableFile(path, f"holds no array of numbers; found {', '.join(left) or 'nothing'}")
+    said = (f"arrays that are no numbers are not read: {', '.join(left)}",) if left else ()
+    return tuple(replace(one, warnings=(*one.warnings, *said)) for one in found)
 
 
-def _header(path: Path, file: Any, name: str) -> tuple[tuple[int, ...], np.dtype[Any]]:
+def _header(path: Path, file: Any, name: str) -> tuple[tuple[int, ...], np.dtype[Any], bool]:
+    """Shape, type, and whether the first axis is the fastest."""
     version = npy.read_magic(file)
     read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
     try:
@@ -101,12 +114,7 @@ def _header(path: Path, file: Any, name: str) -> tuple[tuple[int, ...], np.dtype
         # a damaged header may be nested so deeply that the parser of literals gives up
         raise UnreadableFile(path, f"{name} has a header that cannot be read: {type(error).__name__}",
                              todo="it may be damaged") from None
-    if dtype.kind not in "biuf":
-        raise UnreadableFile(path, f"{name} is an array of {dtype}, not of numbers")
-    if fortran and len(shape) > 1:
-        raise UnreadableFile(path, f"{name} is in Fortran order, which is not read",
-                             todo="save it with numpy.ascontiguousarray")
-    return shape, dtype
+    return shape, dtype, fortran and len(shape) > 1
 
 
 def _require(path: Path, name: str, shape: tuple[int, ...], dtype: np.dtype[Any], available: int) -> None:

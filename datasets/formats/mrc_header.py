@@ -29,6 +29,8 @@ FEI_FIELDS: dict[str, tuple[str, int]] = {
     "STEM detector": ("S16", 519), "Dwell time": ("f8", 571), "Element": ("S16", 619),
 }
 """Field of an FEI1 or FEI2 record -> type and byte; in volts, degrees, metres, radians, seconds, days since 1899-12-30."""
+SAME_TILT_DEG = 0.1
+"""The stage settles no better than this: angles that differ by less are one tilt."""
 MAY_BE_ZERO = frozenset({"Alpha tilt", "X-Stage", "Y-Stage"})
 """Fields in which zero is a value; in the others it stands for "not known"."""
 
@@ -176,6 +178,8 @@ def _companions(path: Path, images: int) -> tuple[dict[str, Any], NDArray[np.flo
             listed = tilt_angles(beside)
         if listed is None or angles is not None:
             continue
+        if listed.size == images > 1 and np.ptp(listed) < SAME_TILT_DEG:
+            continue  # frames of one exposure, not a tilt series
         if listed.size == images > 1:
             angles = listed
         elif images > 1:

@@ -62,6 +62,9 @@ da: Any = dask.array
 LAZY_ABOVE_BYTES = 16 << 20
 """Files above this size are read when their arrays are used, smaller ones at once; the figures are the same."""
 
+MOST_INFLATION = 20_000
+"""No compression of TIFF makes more bytes of one than this, be the image ever so dark."""
+
 FAR_PIXELS = 1e6
 """An axis that begins further than this many of its own pixels from zero has an origin that nobody set."""
 
@@ -281,7 +284,9 @@ def _read_tiff_file(path: Path, lazy: bool) -> list[Rosetta]:
             for page in filter(None, series.pages):
                 ends = [int(o + n) for o, n in zip(page.dataoffsets, page.databytecounts, strict=False)]
                 _require(path, max(ends, default=0), f"page {page.index}")
-            one = _read_tiff(tiff, series, str(path), lazy=True)
+                _require_segments(path, page)
+            colours = series.keyframe.photometric == tifffile.PHOTOMETRIC.RGB
+            one = _read_tiff(tiff, series if colours else _Described(series), str(path), lazy=colours)
             one["data"] = _tiff_array(path, number, series, tuple(int(a["size"]) for a in one["axes"]), lazy)
             _mend_tiff_axes(tiff, series, one["axes"])
             rows = _data_bar(one["original_metadata"], one["axes"])
@@ -293,6 +298,31 @@ def _read_tiff_file(path: Path, lazy: bool) -> list[Rosetta]:
     if len(found) == 1:
         _set_tilts(path, found[0])
     return found
+
+
+class _Described:
+    """A series of pages without its pixels: RosettaSciIO is asked for axes and metadata only, and dask would hash the file."""
+
+    def __init__(self, series: Any) -> None:
+        self._series = series
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._series, name)
+
+    def asarray(self, **_: Any) -> Any:
+        return np.broadcast_to(np.zeros((), self._series.dtype), self._series.shape)
+
+
+def _require_segments(path: Path, page: Any) -> None:
+    """Refuse a page that promises more than its strips or tiles hold: tifffile fills what is missing with zeros."""
+    held, promised = sum(page.databytecounts), int(page.nbytes)
+    segments = prod(page.keyframe.chunked) if page.keyframe.chunks else 0
+    most = held if page.keyframe.compression == tifffile.COMPRESSION.NONE and page.keyframe.bitspersample % 8 == 0 else (
+        MOST_INFLATION * held)
+    pieces = len(page.dataoffsets)
+    if promised > most or 1 != pieces < segments:
+        raise UnreadableFile(path, f"promises {promised} bytes in {segments} pieces, {pieces} of {held} bytes are there",
+                             where=f"page {page.index}", todo="the file may be truncated or damaged")
 
 
 def _tiff_array(path: Path, number: int, series: Any, shape: tuple[int, ...], lazy: bool) -> Any:
