@@ -131,8 +131,9 @@ def run_protocol(args: argparse.Namespace) -> pd.DataFrame:
                     for name, method in methods.items():
                         row[name], row[f"{name} cpu"] = measured(pair, method)
                     rows.append(row)
-                    print(f"{base:12s}{contrast:13s}{level:7s}{row['ours']:8.2f} px {found.verdict:9s}{row['ours cpu']:6.2f} s",
-                          flush=True)
+                    others = "".join(f"  {n} {row[n]:.2f} px {row[n + ' cpu']:.1f} s" for n in methods)
+                    print(f"{base:12s}{contrast:13s}{level:7s}{row['ours']:8.2f} px {found.verdict:9s}"
+                          f"{row['ours cpu']:6.2f} s  held {row['coverage']:.2f}{others}", flush=True)
     return pd.DataFrame(rows)
 
 
@@ -151,6 +152,8 @@ def run_session(args: argparse.Namespace) -> pd.DataFrame:
                                  "cpu": time.process_time() - start, "seed": seed,
                                  "error": pair.error_px(found.transform) if overlapping else np.inf,
                                  "coverage": coverage(pair, found.transform) if overlapping else np.nan} | found.metrics)
+                    print(f"{kind:12s}{element:7s}{rows[-1]['error']:8.2f} px {found.verdict:9s}{rows[-1]['cpu']:6.2f} s  "
+                          f"held {rows[-1]['coverage']:.2f}", flush=True)
     return pd.DataFrame(rows)
 
 
