@@ -195,7 +195,7 @@ def _climb(near: Picture, far: Picture, matrix: Floats, model: Model,
     pictures = _footprints(near, far, scale, _representation(near, far, matrix))
     count = near.values.size
     shrink = (2, 1) if min(near.shape) >= 96 else (1,)
-    plan = Plan(shrink, tuple([30000, 60000][-len(shrink):]), step=0.5 * near.pixel, smallest=0.01 * near.pixel,
+    plan = Plan(shrink, tuple([10000, 40000][-len(shrink):]), step=0.5 * near.pixel, smallest=0.01 * near.pixel,
                 bins=32 if count > 20000 else 24 if count > 5000 else 16)
     try:
         return *climb_mutual_information(*pictures, matrix, model, plan, seed), pictures

@@ -17,6 +17,8 @@ Image = NDArray[np.float32]
 DIMS = ("y", "x")
 UNIFORM = 1e-3
 """Steps of an axis may differ by this much of a step; a file that rounds positions to 3 digits still passes."""
+STRIP = 16
+"""Rows of an averaged image made at a time: an image of 8192² pixels is never held twice."""
 SMALLEST = 8
 """Fewer pixels than this along an axis hold no pose."""
 BORDER, LEFT, SOLID, SCATTERED = 0.02, 0.2, 2, 0.1
@@ -99,7 +101,7 @@ def picture(image: xr.DataArray, who: str, mask: xr.DataArray | NDArray[np.bool_
     values = np.asarray(image.values)
     if values.dtype.kind not in "biuf":
         raise ImageError(f"{who}: values are {values.dtype}, expected real numbers")
-    good = np.isfinite(values)
+    good: NDArray[np.bool_] = np.isfinite(values)
     if mask is not None:
         chosen = np.asarray(mask.transpose(*DIMS).values if isinstance(mask, xr.DataArray) else mask)
         if chosen.shape != values.shape:
@@ -112,11 +114,14 @@ def picture(image: xr.DataArray, who: str, mask: xr.DataArray | NDArray[np.bool_
     values, good = values[flips], good[flips]
     if good.mean() < 0.02:
         raise ImageError(f"{who}: only {good.mean():.0%} of the pixels hold data")
-    fill = np.median(values[good])
-    plain = np.where(good, values, fill).astype(np.float32)
-    if plain[good].min() == plain[good].max():
-        raise ImageError(f"{who}: every pixel has the value {float(fill):g}; there is nothing to align")
+    low, high = _range(values, good)
+    if low == high:
+        raise ImageError(f"{who}: every pixel has the value {low:g}; there is nothing to align")
     step = np.array([(a[-1] - a[0]) / (len(a) - 1) for a in (y, x)])
+    if good.all():  # no copy of an image that may fill much of the memory
+        return Picture(values.astype(np.float32, copy=False), step, np.array([y[0], x[0]]),
+                       np.broadcast_to(np.float32(1), values.shape))
+    plain = np.where(good, values, np.median(values[good])).astype(np.float32)
     return Picture(plain, step, np.array([y[0], x[0]]), good.astype(np.float32))
 
 
@@ -125,7 +130,7 @@ def padding(values: NDArray[Any], good: NDArray[np.bool_]) -> NDArray[np.bool_]:
     nowhere = np.zeros(values.shape, bool)
     if not good.any():
         return nowhere
-    flat = good & (values == values[good].min())
+    flat = good & (values == _range(values, good)[0])
     if flat.mean() < BORDER:
         return nowhere
     solid = ndi.binary_erosion(flat, iterations=SOLID, border_value=1)
@@ -139,6 +144,12 @@ def padding(values: NDArray[Any], good: NDArray[np.bool_]) -> NDArray[np.bool_]:
     return cast(NDArray[np.bool_], region)
 
 
+def _range(values: NDArray[Any], good: NDArray[np.bool_]) -> tuple[float, float]:
+    """Lowest and highest of the good values."""
+    chosen = values if good.all() else values[good]
+    return float(chosen.min()), float(chosen.max())
+
+
 def averaged(image: Picture, pitch: float) -> Picture:
     """The image on square pixels of at least `pitch` nm: each new pixel is the mean over its own area, so nothing aliases.
 
@@ -147,16 +158,19 @@ def averaged(image: Picture, pitch: float) -> Picture:
     size = max(pitch, image.pixel)
     if np.allclose(image.step, size, rtol=1e-6):
         return image
-    values, mask = image.values * image.mask, image.mask
-    origin = image.origin.copy()
-    for axis in (0, 1):
-        n = max(SMALLEST // 2, int(image.extent[axis] / size + 1e-6))
-        start = image.centre[axis] - n * size / 2
-        edges = (start + np.arange(n + 1) * size - (image.origin[axis] - image.step[axis] / 2)) / image.step[axis]
-        values, mask = (_area_means(a, edges, axis).astype(np.float32) for a in (values, mask))
-        origin[axis] = start + size / 2
-    mean = np.divide(values, mask, out=np.full_like(values, np.median(image.values)), where=mask > 1e-3)
-    return Picture(mean.astype(np.float32), np.array([size, size]), origin, mask.astype(np.float32))
+    n = np.maximum(SMALLEST // 2, (image.extent / size + 1e-6).astype(int))
+    start = image.centre - n * size / 2
+    down, across = ((start[i] + np.arange(n[i] + 1) * size - image.origin[i]) / image.step[i] + 0.5 for i in (0, 1))
+    values, mask = np.empty(n, np.float32), np.empty(n, np.float32)
+    for first in range(0, n[0], STRIP):
+        edges = down[first:first + STRIP + 1]
+        low = int(np.clip(np.floor(edges[0]), 0, image.shape[0] - 1))
+        high = int(np.clip(np.ceil(edges[-1]), low + 1, image.shape[0]))
+        weight = image.mask[low:high]
+        for whole, part in ((values, image.values[low:high] * weight), (mask, weight)):
+            whole[first:first + STRIP] = _area_means(_area_means(part, edges - low, 0), across, 1)
+    mean = np.divide(values, mask, out=np.full_like(values, np.median(values)), where=mask > 1e-3)
+    return Picture(mean, np.array([size, size]), start + size / 2, mask)
 
 
 def mirrored(image: Picture) -> Picture:

@@ -18,7 +18,7 @@ TOLERANCE_PX, TOLERANCE_FIELD = 1.0, 0.01
 """Error that a good pose may have: the larger of so many pixels of the coarser image and this part of the smaller field's
 diagonal. A map of 64² pixels is held to one of its pixels, an image of 512² to one of its details; the stated uncertainty tells
 the two apart."""
-CERTAINTY, LEAST_OVERLAP, HOPELESS = 2.5, 0.3, 1.15
+CERTAINTY, LEAST_OVERLAP, HOPELESS = 3.0, 0.3, 1.15
 """How many times the expected error the tolerance must be; least part of the smaller field that both must see; margin below
 which there is no saying which pose is right."""
 GRID = 9

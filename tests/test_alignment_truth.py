@@ -5,6 +5,7 @@ import pytest
 import scenes
 
 from registration import Alignment, ImageError, SearchBox, Transform, TransformError, align
+from registration.picture import averaged, picture
 
 SESSION = SearchBox(rotation_deg=25, scale=1.08)
 
@@ -136,6 +137,35 @@ def test_masked_scale_bars_do_not_pull(crystals):
     assert pair.error_px(found.transform) < 0.3
     gaps = align(fixed.where(fixed != 5.0), moving.where(moving != -5.0))
     assert (gaps.transform.matrix == found.transform.matrix).all()
+
+
+def test_a_border_that_was_filled_up_is_no_data_but_the_zeros_of_a_count_map_are(crystals):
+    rng = np.random.default_rng(18)
+    values = 1 + rng.random((96, 96)).astype(np.float32)
+    values[:, :20] = 0
+    filled = picture(scenes.calibrated(values, 2.0, "a"), "image")
+    assert (filled.mask[:, :20] == 0).all()
+    assert (filled.mask[:, 20:] == 1).all()
+    counts = rng.poisson(np.where(np.arange(96) < 48, 0.001, 1.0), (96, 96)).astype(np.float32)
+    assert picture(scenes.calibrated(counts, 2.0, "a"), "image").mask.min() == 1
+    given = np.ones(values.shape, bool)
+    assert picture(scenes.calibrated(values, 2.0, "a"), "image", given).mask.min() == 1
+
+
+def test_a_pixel_size_that_is_off_by_thirty_percent_is_found_out(crystals):
+    pair = two_views(np.random.default_rng(19), crystals.metal, 1 - crystals.metal, scale=1.3, moving_px=1.3)
+    found = align(pair.fixed, pair.moving)
+    assert found.verdict == "good"
+    assert pair.error_px(found.transform) < 0.3
+
+
+def test_averaging_by_strips_keeps_the_mean_of_every_area():
+    rng = np.random.default_rng(20)
+    fine = picture(scenes.calibrated(rng.random((210, 120)).astype(np.float32), (1.0, 1.5), "a"), "image")
+    coarse = averaged(fine, 6.0)
+    assert coarse.shape == (35, 30)
+    assert coarse.values == pytest.approx(fine.values.reshape(35, 6, 30, 4).mean((1, 3)), abs=1e-6)
+    assert coarse.mask == pytest.approx(1)
 
 
 def test_images_of_different_places_are_never_called_good():
