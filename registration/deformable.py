@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import cast
+from typing import Literal, cast
 
 import numpy as np
 import scipy.ndimage as ndi
@@ -16,6 +16,7 @@ from registration.transform import Floats, Transform, TransformError
 from registration.warp import GridField, Warp, least_jacobian
 
 Mask = NDArray[np.bool_]
+Varies = Literal["area", "rows", "columns"]
 WORK = 1024
 SIGMAS_PX = (6.0, 3.0, 1.5, 0.8)
 """Smoothing, from coarse to fine: it must reach as far as the field moves, then let fine structure speak."""
@@ -61,7 +62,7 @@ class Deformed:
 
 
 def deform(fixed: xr.DataArray, moving: xr.DataArray, start: Transform, masks: tuple[Mask | None, Mask | None] = (None, None),
-           cells: int = 10) -> Deformed:
+           cells: int = 10, varies: Varies = "area") -> Deformed:
     """Refine a linear alignment by a cubic B-spline field.
 
     The image that predicts the other better is passed through the mean of the other given its value, so contrast may be
@@ -78,6 +79,10 @@ def deform(fixed: xr.DataArray, moving: xr.DataArray, start: Transform, masks: t
         True where data are to be used.
     cells
         Cells of the control grid along the longer side.
+    varies
+        `area`, or what moves a scan line as a whole: `rows` when the displacement depends on y of the *fixed* image only, as in
+        a scan so slow along y that the specimen drifts meanwhile, `columns` for x. Give the slow scan as the fixed image and
+        a fast one as the moving image; the inverse of the result takes the slow scan to the fast one.
 
     Returns
     -------
@@ -96,7 +101,7 @@ def deform(fixed: xr.DataArray, moving: xr.DataArray, start: Transform, masks: t
     near = averaged(near, pitch)
     if near.pixel > far.pixel * start.scale:
         far = averaged(far, near.pixel / start.scale)
-    fit = _Fit(near, far, start.inverse(), cells)
+    fit = _Fit(near, far, start.inverse(), cells, varies)
     whole = fit.climbed(fit.everywhere)
     board, direction = fit.chessboard(), fit.moving_predicts
     before, after = np.zeros(TILES**2), np.zeros(TILES**2)
@@ -140,7 +145,7 @@ class _Solution:
 class _Fit:
     """Least squares for a B-spline field on the pixels of the fixed image; displacements in its pixels."""
 
-    def __init__(self, near: Picture, far: Picture, back: Transform, cells: int) -> None:
+    def __init__(self, near: Picture, far: Picture, back: Transform, cells: int, varies: Varies) -> None:
         self.near, self.far, self.back = near, far, back
         self.cell = max(STRIDES) * max(1, int(np.ceil(max(near.shape) / cells / max(STRIDES))))
         self.count = tuple(int(np.ceil(n / self.cell)) for n in near.shape)
@@ -149,7 +154,8 @@ class _Fit:
         s = 1 - t
         self.basis = np.stack([s**3, 3 * t**3 - 6 * t**2 + 4, 3 * s**3 - 6 * s**2 + 4, t**3], 1) / 6
         self.decay = np.sqrt(8) / (RANGE_CELLS * self.cell)
-        self.prior = _prior(self.nodes, self.cell, self.decay)
+        self.free = _free(self.nodes, varies)
+        self.prior = self.free.T @ _prior(self.nodes, self.cell, self.decay) @ self.free
         index = [np.minimum(np.arange(n) * TILES // n, TILES - 1) for n in near.shape]
         self.tile = index[0][:, None] * TILES + index[1][None]
         self._grid = np.moveaxis(np.mgrid[:near.shape[0], :near.shape[1]], 0, -1).astype(np.float64)
@@ -164,7 +170,8 @@ class _Fit:
     def climbed(self, use: Mask) -> _Solution:
         """Gauss-Newton from coarse to fine on the pixels in use."""
         u = np.zeros((*self.nodes, 2))
-        n = u.size
+        n = self.free.shape[1]
+        flat = np.zeros(n)
         stiffness, loosest = (1 / (4 * np.pi * (self.decay * a) ** 2) for a in AMPLITUDE_PX)
         for level, sigma in enumerate(SIGMAS_PX):
             self._at(level)
@@ -176,12 +183,12 @@ class _Fit:
                 noise = max(float((residual[inside] ** 2).mean()), 1e-12)
                 noise *= self._clustering(residual * gy, residual * gx, inside)
                 normal, right = self._normal(residual, gy, gx, weight / noise)
-                flat = _flat(u)
+                normal, right = self.free.T @ normal @ self.free, self.free.T @ right
                 factor = cho_factor(normal + stiffness * self.prior + 1e-9 * np.trace(normal) / n * np.eye(n))
                 step = cho_solve(factor, right - stiffness * self.prior @ flat)
                 step *= min(1.0, LARGEST_PX * sigma / max(float(np.abs(step).max()), 1e-12))
                 flat = flat + step
-                u = _stacked(flat, self.nodes)
+                u = np.stack(np.split(self.free @ flat, 2), -1).reshape(*self.nodes, 2)
                 covariance = cho_solve(factor, np.eye(n))
                 determined = n - stiffness * float((covariance * self.prior).sum())
                 energy = float(flat @ self.prior @ flat)
@@ -189,7 +196,7 @@ class _Fit:
                 stiffness = max(stiffness, loosest)
                 if np.abs(step).max() < 0.02:
                     break
-        return _Solution(u, covariance)
+        return _Solution(u, self.free @ covariance @ self.free.T)
 
     def residual(self, u: Floats) -> Floats:
         """What is left between the images, at the finest smoothing, with one contrast for all pixels."""
@@ -416,9 +423,9 @@ def _gram(nodes: int, order: int, cell: int) -> Floats:
     return gram
 
 
-def _flat(u: Floats) -> Floats:
-    return np.concatenate([u[..., 0].ravel(), u[..., 1].ravel()])
-
-
-def _stacked(flat: Floats, nodes: tuple[int, int]) -> Floats:
-    return np.stack(np.split(flat, 2), -1).reshape(*nodes, 2)
+def _free(nodes: tuple[int, int], varies: Varies) -> Floats:
+    """(2n, m): all coefficients from the free ones; B-splines add up to one, so equal coefficients are a constant."""
+    ny, nx = nodes
+    one = {"area": np.eye(ny * nx), "rows": np.kron(np.eye(ny), np.ones((nx, 1))),
+           "columns": np.kron(np.ones((ny, 1)), np.eye(nx))}[varies]
+    return np.kron(np.eye(2), one)

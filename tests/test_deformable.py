@@ -76,6 +76,21 @@ def test_a_smooth_field_of_five_pixels_is_recovered_where_there_is_texture(contr
     assert rms(error[told(found, g)]) < limit_px
 
 
+def test_the_drift_of_a_slow_scan_is_found_row_by_row_against_a_fast_one():
+    # the specimen creeps by 5 pixels along and 3 across the rows while they are written, not evenly
+    rng = np.random.default_rng(20)
+    t = np.linspace(0, 1, N)
+    creep = np.stack([3 * t**2 - 1, 5 * np.sin(2 * t) - 3], 1)
+    field = np.broadcast_to(creep[:, None], (N, N, 2))
+    slow, fast = pair(rng, scenes.polycrystal(rng).metal.astype(float), "same", field, noise=0.1)
+    found = deform(slow, fast, START, varies="rows")
+    _, error = errors(found.transform, field)
+    assert found.accepted
+    assert rms(error) < 0.1
+    free = deform(slow, fast, START)
+    assert rms(error) < 0.5 * rms(errors(free.transform, field)[1])
+
+
 def test_where_there_is_no_texture_it_says_so_and_its_error_is_stated_wide():
     rng = np.random.default_rng(1)
     field = smooth_field(rng, 3)

@@ -8,6 +8,7 @@ from movies import bound, calibrated, movie, scene, wander
 
 from datasets.errors import DatasetError
 from registration import ImageError
+from registration.deformation import deformation
 from registration.drift import drift, frame_transforms, mean_image
 from registration.shift_graph import Shifts, positions
 
@@ -221,3 +222,27 @@ def test_wrong_pairs_do_not_move_a_frame():
     # five right pairs of 0.1 px or more hold each frame; along 40 frames their errors add up a little
     assert np.abs(error - error.mean(0)).max() < 0.3
     assert not believed[wrong & (np.abs(shift - (truth[second] - truth[first])).max(1) > 1)].any()
+
+
+def test_what_is_left_after_the_drift_is_a_deformation_and_a_rigid_series_has_none():
+    # a particle swells about its middle by 5 % while everything drifts
+    rng = np.random.default_rng(18)
+    size, n, growth = 112, 24, 0.05
+    expected, truth = scene(rng, size + 60), wander(rng, n, 0.5)
+    y, x = np.mgrid[:size, :size].astype(float)
+    middle = (size - 1) / 2
+    frames, still = [], []
+    for t, d in enumerate(truth):
+        s = 1 + growth * t / n
+        for swell, out in ((s, frames), (1.0, still)):
+            at = np.stack([(y - middle - d[0]) / swell + middle + 30, (x - middle - d[1]) / swell + middle + 30])
+            out.append(rng.poisson(np.clip(8 * ndi.map_coordinates(expected, at, order=3), 0, None)))
+    for series, grows in ((frames, True), (still, False)):
+        images = calibrated(np.array(series, np.float32))
+        bent = deformation(images, drift(images), stretches=2, cells=4)
+        assert bool(bent.moved[-1]) == grows
+        if grows:
+            # the middles of the halves are half of the whole growth apart; area grows twice as fast as length
+            inner = bent.area_change[-1].values[4:12, 4:12].mean()
+            assert inner == pytest.approx(2 * growth / 2, rel=0.25)
+            assert np.abs(bent.displacement[-1].mean(("y", "x"))).max() < 0.2 * PIXEL
