@@ -5,6 +5,7 @@ import pytest
 import xarray as xr
 
 from registration import ImageError, Transform, TransformError, resample
+from registration.warp import GridField, Warp
 
 
 def image(values, step, frame, origin=(0.0, 0.0), name="counts"):
@@ -115,3 +116,67 @@ def test_an_uncalibrated_image_is_refused():
 def test_a_transform_between_other_frames_is_refused():
     with pytest.raises(TransformError, match="'edx'"):
         resample(image(np.ones((8, 8)), 1.0, "edx"), STAY, image(np.ones((8, 8)), 1.0, "b"))
+
+
+def test_noise_of_a_coarser_pixel_is_that_of_a_mean():
+    rng = np.random.default_rng(5)
+    std = rng.uniform(1, 3, (32, 32))
+    a = image(np.zeros((32, 32)), 1.0, "a")
+    out = resample(a, STAY, image(np.zeros((8, 8)), 4.0, "b", (1.5, 1.5)), a.copy(data=std))
+    assert np.allclose(out.counts_std, np.sqrt((std**2).reshape(8, 4, 8, 4).sum((1, 3))) / 16)
+
+
+def test_noise_between_pixels_is_less_than_on_them():
+    half = exact("a", "b", [[1, 0, 0.5], [0, 1, 0]])
+    a = image(np.ones((9, 9)), 1.0, "a")
+    out = resample(a, half, image(np.ones((9, 9)), 1.0, "b"), a)
+    assert np.allclose(out.counts_std[2:7], 1 / np.sqrt(2))
+
+
+def volume(values, step, frame, origin=0.0):
+    coords = {d: (d, origin + np.arange(values.shape[i]) * step, {"units": "nm"}) for i, d in enumerate("zyx")}
+    return xr.DataArray(values, coords, ("z", "y", "x"), "grey", {"units": "1", "frame": frame})
+
+
+def test_a_volume_is_averaged_over_its_voxels():
+    values = np.random.default_rng(6).random((16, 16, 16))
+    stay = Transform.identity("a", "b", 3)
+    a = volume(values, 1.0, "a")
+    out = resample(a, stay, volume(np.zeros((4, 4, 4)), 4.0, "b", 1.5), a.copy(data=np.ones_like(values)))
+    assert np.allclose(out.grey, values.reshape(4, 4, 4, 4, 4, 4).mean((1, 3, 5)))
+    assert np.allclose(out.grey_std, 1 / 8)
+    assert (out.position_std == 0).all()
+
+
+def test_a_turned_volume_follows_its_transform_and_states_its_position_error():
+    z, y, x = np.mgrid[:20, :20, :20].astype(float)
+    t = np.deg2rad(15)
+    linear = np.array([[1, 0, 0], [0, np.cos(t), -np.sin(t)], [0, np.sin(t), np.cos(t)]])
+    turn = Transform.of("a", "b", linear, [1, 0, 0], "rigid", [10, 10, 10], np.diag([1, 2, 3, 0.01, 0.02, 0.03]) ** 2)
+    like = volume(np.zeros((10, 10, 10)), 0.5, "b", 7.0)
+    out = resample(volume(z + 2 * y - x, 1.0, "a"), turn, like)
+    p = np.stack(np.meshgrid(like.z, like.y, like.x, indexing="ij"), -1).reshape(-1, 3)
+    q = turn.inverse().apply(p)
+    assert np.allclose(out.grey.values.ravel(), q @ [1, 2, -1])
+    assert np.allclose(out.position_std.values.ravel(), np.linalg.norm(turn.std_at(q), axis=1))
+
+
+def test_a_bent_map_moves_an_image_as_it_moves_points():
+    values = np.zeros((8, 8, 2))
+    values[..., 0] = 1.5
+    values[..., 1] = np.linspace(-2, 2, 8)[:, None]
+    field = GridField(np.full(2, -10.0), np.full(2, 10.0), values, 1, np.broadcast_to(0.09 * np.eye(2), (8, 8, 2, 2)))
+    warp = Warp(Transform.identity("a", "m"), field, Transform.identity("m", "b"))
+    y, x = np.mgrid[:50, :50].astype(float)
+    like = image(np.zeros((20, 20)), 0.5, "b", (15, 15))
+    out = resample(image(y + 3 * x, 1.0, "a"), warp, like)
+    p = np.stack(np.meshgrid(like.y, like.x, indexing="ij"), -1).reshape(-1, 2)
+    assert np.allclose(out.counts.values.ravel(), warp.inverse().apply(p) @ [1, 3])
+    # the field stretches by 6 % at most
+    assert np.allclose(out.position_std, 0.3 * np.sqrt(2), rtol=0.1)
+
+
+def test_deviations_of_another_shape_are_refused():
+    a = image(np.ones((8, 8)), 1.0, "a")
+    with pytest.raises(ImageError, match="standard deviations"):
+        resample(a, STAY, image(np.ones((8, 8)), 1.0, "b"), a[1:])
