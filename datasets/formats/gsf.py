@@ -47,10 +47,12 @@ def read(path: Path) -> tuple[Signal, ...]:
     axes = tuple(_axis(found, name, size) for name, size in zip("YX", sizes, strict=True))
     unit = spelled(found.get("ZUnits", ""))
     name = "height" if unit and compatible(unit, "nm") else "intensity"
-    warnings = (f"{int((~np.isfinite(values)).sum())} pixels are no numbers",) if not np.isfinite(values).all() else ()
+    warnings = [f"{int((~np.isfinite(values)).sum())} pixels are no numbers"] if not np.isfinite(values).all() else []
+    if rest := len(raw) - start - values.nbytes:
+        warnings.append(f"{rest} bytes behind the field are not understood: the sizes in the head may be damaged")
     title = found.get("Title") or path.stem
     kind = "AFM" if name == "height" else "AFM channel"
-    return (Signal(title, axes, {name: Field(values, unit or "arbitrary")}, path, found, {}, kind, warnings),)
+    return (Signal(title, axes, {name: Field(values, unit or "arbitrary")}, path, found, {}, kind, tuple(warnings)),)
 
 
 def _axis(found: dict[str, Any], name: str, size: int) -> Axis:

@@ -99,6 +99,9 @@ def read(path: Path) -> tuple[Signal, ...]:
     signals = ([_group(path, raw, keys, heads[0], data, named)] if len(heads) > 1 and same else
                [_single(path, raw, keys, head, values, named[i] if named else None)
                 for i, (head, values) in enumerate(zip(heads, data, strict=True))])
+    if len(heads) > 1 and not same:
+        said = "the spectra of the group have different axes or quantities: they stay apart"
+        signals = [replace(signal, warnings=(*signal.warnings, said)) for signal in signals]
     if longer := sum(k.length > 4 * head.points for k, head in zip(values, heads, strict=True)):
         said = f"{longer} blocks of values are longer than the points that their heads declare"
         signals = [replace(signal, warnings=(*signal.warnings, said)) for signal in signals]

@@ -91,8 +91,8 @@ def read(path: Path) -> tuple[Signal, ...]:
     """
     raw = path.read_bytes()
     head = _head(path, raw)
-    spectra, end = _spectra(path, raw, head)
     warnings = ["planes of a fourth dimension are counted with the spectra"] if head.planes > 1 else []
+    spectra, end = _spectra(path, raw, head, warnings)
     if head.types[1] == PERCENT:
         warnings.append("values are in percent, of what the file does not say: taken for transmittance")
     if (rest := (head.log_at if end <= head.log_at <= len(raw) else len(raw)) - end) >= 4:
@@ -153,10 +153,10 @@ def _text(raw: bytes) -> str:
     return raw.split(b"\0")[0].decode("latin-1").strip()
 
 
-def _spectra(path: Path, raw: bytes, head: _Head) -> tuple[list[_Spectrum], int]:
+def _spectra(path: Path, raw: bytes, head: _Head, warnings: list[str]) -> tuple[list[_Spectrum], int]:
     """The spectra, and where the last of them ends."""
     if head.flags & X_VALUES and head.flags & OWN_X:
-        return _with_own_x(path, raw, head)
+        return _with_own_x(path, raw, head, warnings)
     at = head.size
     if not np.isfinite(head.ends).all() or head.points < 1:
         raise UnreadableFile(path, f"declares {head.points} points from {head.ends[0]:g} to {head.ends[1]:g}", where="head")
@@ -183,17 +183,23 @@ def _spectra(path: Path, raw: bytes, head: _Head) -> tuple[list[_Spectrum], int]
     return spectra, at
 
 
-def _with_own_x(path: Path, raw: bytes, head: _Head) -> tuple[list[_Spectrum], int]:
-    places: list[int] = []
+def _with_own_x(path: Path, raw: bytes, head: _Head, warnings: list[str]) -> tuple[list[_Spectrum], int]:
+    places: list[tuple[int, int]] = []
     if head.points >= HEAD and head.points + 12 * head.spectra <= len(raw):
-        places = [struct.unpack_from(f"{head.order}I", raw, head.points + 12 * i)[0] for i in range(head.spectra)]
+        places = [struct.unpack_from(f"{head.order}2I", raw, head.points + 12 * i) for i in range(head.spectra)]
     at, spectra = HEAD, []
     for i in range(head.spectra):
-        at = places[i] if places else at
+        at = places[i][0] if places else at
         z, exponent, points = _sub(path, raw, at, head)
+        width = 6 if head.flags & INT16 else 8
+        points = points or (places[i][1] - SUB) // width if places else points
+        size = SUB + points * width
+        if places and places[i][1] != size:
+            warnings.append(f"spectrum {i + 1} declares {points} points, which are {size} bytes; "
+                            f"the directory says {places[i][1]}")
         x = _floats(path, raw, at + SUB, points, head.order)
         spectra.append(_Spectrum(z, x, _values(path, raw, at + SUB + 4 * points, points, exponent, head)))
-        at += SUB + points * (6 if head.flags & INT16 else 8)
+        at += size
     return spectra, max(at, head.points + 12 * head.spectra) if places else at
 
 

@@ -60,6 +60,8 @@ def read(path: Path) -> tuple[Signal, ...]:
         warnings.append(f"{int(broken.sum())} intensities are infinite or no number (the detector was saturated): "
                         f"{', '.join(struck[:6])}")
     values = np.where(broken, np.nan, values)[:, kept]
+    if meanings[0].lower().startswith("data point") and not np.array_equal(np.diff(table[:, 0]), np.ones(len(table) - 1)):
+        warnings.append("the data points are not numbered without a gap: rows may be missing")
     whole = bool(np.array_equal(values, np.rint(values), equal_nan=True))
     if not whole:
         warnings.append("intensities are not whole numbers (corrected for dead time): Poisson statistics hold only roughly")
