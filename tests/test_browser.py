@@ -12,6 +12,8 @@ from dashboards.app import serve
 
 CHROMIUM = Path(os.environ.get("CORRELATE_CHROMIUM", "/usr/bin/chromium"))
 PATIENCE_MS = 30_000
+"""A machine that also does other work is slow to paint; what a test asks for must come, not come fast."""
+expect.set_options(timeout=PATIENCE_MS)
 pytestmark = pytest.mark.browser
 
 

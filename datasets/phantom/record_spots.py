@@ -48,7 +48,7 @@ def record_sims(specimen: Specimen, folder: Path) -> list[Recording]:
     run = sims(specimen.state, specimen.draw("tofsims", "run"))
     tofsims.write(folder / "tofsims.txt", run.counts, masses_Da=run.masses_Da, sputter_time_s=run.sputter_time_s,
                   dose_ions=run.dose_ions, area_um2=run.area_um2)
-    return [Recording("tofsims.txt", "tofsims", {}, run.truth, run.nuisance)]
+    return [Recording("tofsims.txt", "tof_sims", {}, run.truth, run.nuisance)]
 
 
 def record_apt(specimen: Specimen, folder: Path) -> list[Recording]:
