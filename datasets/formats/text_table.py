@@ -96,7 +96,7 @@ def read_table(path: Path, header: int, names: Sequence[str], separator: str, en
         elif not filled.all():  # a column without a name is filled in every row; here a row has lost its place
             raise UnreadableFile(path, f"a row has more cells than the {len(names)} names",
                                  where=f"line {header + 2 + int(np.argmax(filled))}")
-    return frame, _cut_off(path, separator, encoding)
+    return frame, [f"{note} (row {len(frame)})" for note in _cut_off(path, separator, encoding)]
 
 
 def _cut_off(path: Path, separator: str, encoding: str) -> list[str]:
