@@ -20,6 +20,7 @@ from typing import Any, cast
 from xml.etree import ElementTree
 
 import dask.array
+import h5py
 import numpy as np
 import tifffile
 from dask.delayed import delayed
@@ -46,6 +47,7 @@ from datasets.errors import UnreadableFile
 from datasets.formats import rosetta_examples as examples
 from datasets.formats import rosetta_sniff as sniff
 from datasets.formats.contiguous import contiguous, lazily
+from datasets.formats.hdf5_array import is_numeric
 from datasets.formats.mrc_header import companions, tilt_angles, tilt_lists
 from datasets.formats.rosetta_bcf import read_bcf
 from datasets.formats.rosetta_bounded import bounded
@@ -552,6 +554,24 @@ def _read_hspy(path: Path, lazy: bool) -> list[Rosetta]:
     return _plain(hspy, path, lazy)
 
 
+def _read_nexus(path: Path, lazy: bool) -> list[Rosetta]:
+    """NeXus; arrays that RosettaSciIO leaves out, since they are described in another way than it knows, are named."""
+    found = _plain(nexus, path, lazy)
+    taken = {tuple(sorted(one["data"].shape)) for one in found}
+    left: list[str] = []
+
+    def look(name: str, item: Any) -> None:
+        if is_numeric(item) and item.ndim > 1 and tuple(sorted(item.shape)) not in taken:
+            left.append(f"{name} {item.shape}")
+
+    with h5py.File(path, "r") as file:
+        file.visititems(look)
+    if found and left:
+        found[0]["warnings"] = [f"arrays that no signal of the file holds: {', '.join(left[:5])}"
+                                + (f" and {len(left) - 5} more" if len(left) > 5 else "")]
+    return found
+
+
 def _read_prz(path: Path, lazy: bool) -> list[Rosetta]:
     """Panta Rhei; metadata of versions before 24.03 are a pickle, which is never loaded."""
     if path.suffix != ".prz":
@@ -585,7 +605,7 @@ ROSETTA: tuple[Format, ...] = (
     _format("velox-emd", ".emd", sniff.is_velox, partial(_plain, emd)),
     _format("ncem-emd", ".emd", sniff.is_ncem_emd, _read_ncem, example=examples.ncem_example),
     _format("hspy", ".hspy", sniff.is_hspy, _read_hspy, example=examples.hspy_example),
-    _format("nexus", ".nxs", sniff.is_nexus, partial(_plain, nexus), example=examples.nexus_example),
+    _format("nexus", ".nxs", sniff.is_nexus, _read_nexus, example=examples.nexus_example),
     _format("mrc", ".mrc .map .st .ali .rec", sniff.is_mrc, read_mrc, companions, examples.mrc_example),
     _format("tiff", ".tif .tiff", sniff.is_tiff, _read_tiff_file, tilt_lists, example=examples.tiff_example),
     _format("bruker", ".bcf", sniff.is_bcf, read_bcf),
