@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from datasets.formats import open_file
-from datasets.formats.apt_ions import POS
+from datasets.formats.ions.apt_ions import POS
 from datasets.ranging import UNRANGED, range_of
 from datasets.writers import pos
 

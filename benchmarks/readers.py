@@ -25,7 +25,8 @@ import tifffile
 from galvani import BioLogic
 
 from datasets.acquisition import read_acquisitions
-from datasets.formats import biologic, open_file
+from datasets.formats import open_file
+from datasets.formats.cells import biologic
 from datasets.writers import mrc
 
 SIZE = 4096

@@ -25,7 +25,7 @@ from datasets.formats import (
     surface_sdf,
     wsxm,
 )
-from datasets.formats.scan_image import variable_name
+from datasets.formats.probes.scan_image import variable_name
 from datasets.writers import gwy, sxm
 
 ACQUIRED = datetime(2026, 3, 1, 12, 30, 15)

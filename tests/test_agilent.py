@@ -7,7 +7,7 @@ import pytest
 
 from datasets.acquisition import read_acquisitions
 from datasets.errors import FileError
-from datasets.formats import agilent
+from datasets.formats.infrared import agilent
 
 
 @pytest.mark.parametrize(("file", "shape", "largest"), [

@@ -8,7 +8,8 @@ import pytest
 
 from datasets.acquisition import read_acquisitions
 from datasets.errors import DatasetError, FileError
-from datasets.formats import apt_ions, apt_ranges, open_file
+from datasets.formats import open_file
+from datasets.formats.ions import apt_ions, apt_ranges
 from datasets.ranging import UNRANGED, range_of, ranged
 from datasets.store import Store
 from datasets.writers import pos

@@ -6,8 +6,8 @@ import pytest
 
 from datasets.acquisition import read_acquisitions
 from datasets.errors import FileError
-from datasets.formats.cycler_dialects import BDF
-from datasets.formats.cycler_text import example
+from datasets.formats.cells.cycler_dialects import BDF
+from datasets.formats.cells.cycler_text import example
 
 
 def test_a_real_file_agrees_with_the_cyclers_own_table(real_data):

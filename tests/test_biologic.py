@@ -9,7 +9,8 @@ from galvani import BioLogic
 
 from datasets.acquisition import read_acquisitions
 from datasets.errors import FileError
-from datasets.formats import biologic, eclab, open_file
+from datasets.formats import open_file
+from datasets.formats.cells import biologic, eclab
 
 ROWS = [
     # file, points of the record, points of impedance, highest and lowest frequency, half cycles

@@ -9,9 +9,10 @@ import pytest
 from correlate.descriptors.efficiency import coulombic_efficiency
 from datasets.acquisition import read_acquisitions
 from datasets.errors import FileError
-from datasets.formats import arbin_res, cycler, open_file
-from datasets.formats.cycler_dialects import DIALECTS, LANDT, MACCOR, NEWARE
-from datasets.formats.cycler_text import example
+from datasets.formats import open_file
+from datasets.formats.cells import arbin_res, cycler
+from datasets.formats.cells.cycler_dialects import DIALECTS, LANDT, MACCOR, NEWARE
+from datasets.formats.cells.cycler_text import example
 from datasets.writers import xlsx
 
 needs_mdbtools = pytest.mark.skipif(arbin_res.program() is None, reason="needs mdb-export of mdbtools")

@@ -9,9 +9,9 @@ import pytest
 
 from correlate.draft import draft_study, draft_text, write_draft
 from datasets.errors import StudyError
-from datasets.formats.gamry import GAMRY
-from datasets.formats.jcamp import JCAMP
-from datasets.formats.vamas import VAMAS
+from datasets.formats.cells.gamry import GAMRY
+from datasets.formats.infrared.jcamp import JCAMP
+from datasets.formats.photoelectrons.vamas import VAMAS
 from datasets.sheet import read_sheet
 from datasets.writers import mrc, ripple
 

@@ -8,7 +8,7 @@ from conftest import REAL_DATA
 from datasets.acquisition import read_acquisitions
 from datasets.errors import UnreadableFile
 from datasets.formats import open_file
-from datasets.formats.ctf import USUAL
+from datasets.formats.electrons.ctf import USUAL
 from datasets.writers import ang
 
 EM = REAL_DATA / "em"

@@ -5,7 +5,7 @@ import pytest
 
 from datasets.acquisition import read_acquisitions
 from datasets.errors import FileError
-from datasets.formats import eclab_text
+from datasets.formats.cells import eclab_text
 
 
 @pytest.mark.parametrize("name", ["yadg_gcpl.issue_149", "yadg_peis.issue_149", "yadg_peis"])

@@ -15,7 +15,7 @@ from conftest import REAL_DATA
 from datasets.acquisition import read_acquisitions
 from datasets.errors import FileError, UnknownFormat
 from datasets.formats import FORMATS, format_of, open_file
-from datasets.formats.cycler_text import CYCLER_TEXT
+from datasets.formats.cells.cycler_text import CYCLER_TEXT
 from datasets.formats.signal import Format
 
 SECONDS = 60

@@ -5,7 +5,7 @@ import pytest
 
 from datasets.acquisition import read_acquisitions
 from datasets.errors import FileError
-from datasets.formats import gamry
+from datasets.formats.cells import gamry
 
 FILES = [("impedancepy_exampleDataGamry.DTA", 72, 200016, 0.01589, 387), ("pyimpspec_data.dta", 29, 10000, 1, 40)]
 

@@ -7,7 +7,8 @@ import pytest
 
 from datasets.acquisition import read_acquisitions
 from datasets.errors import FileError
-from datasets.formats import autolab_dfr, impedance_text, ivium, open_file, palmsens, spectra
+from datasets.formats import open_file
+from datasets.formats.cells import autolab_dfr, impedance_text, ivium, palmsens, spectra
 
 REAL = [
     # file, points, highest and lowest frequency in Hz

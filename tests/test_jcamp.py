@@ -5,7 +5,8 @@ import pytest
 
 from datasets.acquisition import read_acquisitions
 from datasets.errors import FileError
-from datasets.formats import jcamp, open_file
+from datasets.formats import open_file
+from datasets.formats.infrared import jcamp
 from datasets.writers import jcamp as writer
 
 

@@ -5,7 +5,9 @@ import pytest
 
 from datasets.acquisition import read_acquisitions
 from datasets.errors import FileError
-from datasets.formats import gsf, neaspec, open_file
+from datasets.formats import open_file
+from datasets.formats.infrared import neaspec
+from datasets.formats.probes import gsf
 
 
 def test_an_old_table_keeps_its_runs_harmonics_and_mirror_positions(real_data):

@@ -8,7 +8,8 @@ import pytest
 
 from datasets.acquisition import read_acquisitions
 from datasets.errors import FileError
-from datasets.formats import neware, open_file
+from datasets.formats import open_file
+from datasets.formats.cells import neware
 
 FILES = [
     # file, points, cycles as the cycler numbered them, largest charge and discharge counter of a step in mAh

@@ -7,7 +7,7 @@ import pytest
 
 from datasets.acquisition import read_acquisitions
 from datasets.errors import FileError
-from datasets.formats import omnic
+from datasets.formats.infrared import omnic
 
 
 def spectra(real_data, name):

@@ -7,7 +7,8 @@ import pytest
 
 from datasets.acquisition import read_acquisitions
 from datasets.errors import FileError
-from datasets.formats import open_file, opus
+from datasets.formats import open_file
+from datasets.formats.infrared import opus
 
 REAL = [
     # file, quantity, which of its kind, points, first and last wavenumber, largest value

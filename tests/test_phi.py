@@ -5,7 +5,7 @@ import pytest
 
 from datasets.acquisition import read_acquisitions
 from datasets.errors import FileError
-from datasets.formats import phi
+from datasets.formats.photoelectrons import phi
 
 
 def profile(real_data):

@@ -18,7 +18,8 @@ from conftest import REAL_DATA
 
 from datasets.acquisition import read_acquisitions
 from datasets.errors import FileError, UnknownFormat, UnreadableFile
-from datasets.formats import FORMATS, contiguous, format_of, open_file, rosetta, rosetta_bcf, rosetta_examples
+from datasets.formats import FORMATS, contiguous, format_of, open_file
+from datasets.formats.electrons import rosetta, rosetta_bcf, rosetta_examples
 from datasets.techniques import TECHNIQUES
 from datasets.units import compatible, factor, is_calibrated, spelled
 from datasets.writers import mrc as mrc_writer

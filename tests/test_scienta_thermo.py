@@ -7,8 +7,9 @@ import pytest
 
 from datasets.acquisition import read_acquisitions
 from datasets.errors import FileError
-from datasets.formats import open_file, scienta, thermo
+from datasets.formats import open_file
 from datasets.formats.igor_wave import read_wave
+from datasets.formats.photoelectrons import scienta, thermo
 
 
 def test_an_igor_wave_of_scienta_has_the_axis_and_maximum_that_igor2_finds(real_data):

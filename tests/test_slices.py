@@ -7,7 +7,8 @@ from PIL import Image
 
 from datasets.acquisition import read_acquisitions
 from datasets.errors import FileError, UnknownFormat, UnreadableFile
-from datasets.formats import open_file, slices
+from datasets.formats import open_file
+from datasets.formats.electrons import slices
 from datasets.writers import fei_tiff
 
 VOLUME = np.random.default_rng(0).integers(0, 255, (4, 5, 6), np.uint8)

@@ -8,7 +8,8 @@ import pytest
 
 from datasets.acquisition import read_acquisitions
 from datasets.errors import FileError
-from datasets.formats import format_of, perkinelmer, ptir, spc
+from datasets.formats import format_of
+from datasets.formats.infrared import perkinelmer, ptir, spc
 
 
 def test_a_multiple_file_has_the_times_and_the_maximum_that_two_programs_find(real_data):

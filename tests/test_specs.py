@@ -5,7 +5,7 @@ import pytest
 
 from datasets.acquisition import read_acquisitions
 from datasets.errors import FileError
-from datasets.formats import specs
+from datasets.formats.photoelectrons import specs
 
 
 @pytest.mark.parametrize(("signal", "title", "points", "first", "last", "largest"), [

@@ -5,7 +5,7 @@ import pytest
 
 from datasets.acquisition import read_acquisitions
 from datasets.errors import FileError
-from datasets.formats import tofsims
+from datasets.formats.ions import tofsims
 from datasets.writers import tofsims as writer
 
 

@@ -6,9 +6,10 @@ import pytest
 
 from datasets.acquisition import read_acquisitions
 from datasets.errors import FileError
-from datasets.formats import data_exchange as exchange
-from datasets.formats import nexus_xray, open_file, stxm_hdr
-from datasets.formats.photon_energy import energy_in_name, role_in_name
+from datasets.formats import open_file
+from datasets.formats.xrays import data_exchange as exchange
+from datasets.formats.xrays import nexus_xray, stxm_hdr
+from datasets.formats.xrays.photon_energy import energy_in_name, role_in_name
 from datasets.writers import data_exchange
 
 XRADIA = [

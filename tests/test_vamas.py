@@ -8,7 +8,7 @@ import pytest
 from datasets.acquisition import read_acquisitions
 from datasets.errors import FileError
 from datasets.formats import open_file
-from datasets.formats.iso14976 import TITLE
+from datasets.formats.photoelectrons.iso14976 import TITLE
 
 REAL = [
     # file, signal, title, points, first and last binding energy (eV), variable, its maximum, where the maximum is

@@ -5,7 +5,7 @@ import pytest
 
 from datasets.acquisition import read_acquisitions
 from datasets.errors import FileError
-from datasets.formats import xps_columns
+from datasets.formats.photoelectrons import xps_columns
 
 SODIUM = [
     # file, points, first and last binding energy (eV), largest rate, where it is, components

@@ -17,9 +17,9 @@ from numpy.lib import format as npy
 
 from datasets.errors import UnreadableFile
 from datasets.formats.contiguous import contiguous, lazily
+from datasets.formats.electrons.rosetta_metadata import SYMBOLS
+from datasets.formats.electrons.rosetta_sniff import HDF5_MAGIC
 from datasets.formats.hdf5_array import StoredArray, is_numeric, plain
-from datasets.formats.rosetta_metadata import SYMBOLS
-from datasets.formats.rosetta_sniff import HDF5_MAGIC
 from datasets.formats.signal import Axis, Field, Format, Signal
 
 AT_ONCE_BYTES = 64 << 20

@@ -1,0 +1,1 @@
+"""Cyclers and impedance analysers."""

@@ -1,0 +1,1 @@
+"""Electron microscopes: images, spectra, diffraction, tilt series, EBSD."""

@@ -1,0 +1,1 @@
+"""Infrared and Raman spectrometers, near-field and photothermal microscopes."""

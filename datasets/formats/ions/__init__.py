@@ -1,0 +1,1 @@
+"""Atom probes and ion mass spectrometers."""

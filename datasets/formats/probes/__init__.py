@@ -1,0 +1,1 @@
+"""Scanning probe microscopes and profilometers: images, movies, force curves."""
