@@ -10,7 +10,8 @@ import pytest
 
 from datasets.acquisition import read_acquisitions
 from datasets.errors import FileError
-from datasets.formats import (
+from datasets.formats import open_file
+from datasets.formats.probes import (
     agilent_mi,
     asd_movie,
     asylum,
@@ -20,7 +21,6 @@ from datasets.formats import (
     nanonis,
     nanoscope,
     nanosurf,
-    open_file,
     park,
     surface_sdf,
     wsxm,

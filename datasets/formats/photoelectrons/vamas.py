@@ -8,7 +8,7 @@ A text file with one item a line. After the title line come institution, instrum
 experiment mode (MAP, MAPDP, MAPSV, MAPSVDP, NORM, SDP, SDPSV, SEM, NOEXP), scan mode (REGULAR, IRREGULAR, MAPPING), numbers of
 regions and of map positions where the mode has them, experimental variables (label, unit), the inclusion (positive count) or
 exclusion (negative count) list of block items, manually entered items, future upgrades, and the blocks. A block is a
-fixed sequence of up to forty items (in order in datasets/formats/photoelectrons/iso14976.py); the first block has all of them, later ones
+fixed sequence of up to forty items (in order in iso14976.py beside this); the first block has all of them, later ones
 leave out what the list says and then have the value of the first. A block ends with the count of ordinates, the minimum and
 maximum of each corresponding variable, and the ordinates, interleaved. "end of experiment" closes the file.
 
