@@ -1,4 +1,4 @@
-"""The whole path on real instrument files: a folder as people leave it, drafted, imported, aligned, described, fitted.
+"""The whole path on real instrument files: a folder as people leave it, drafted, imported, aligned, described, reported.
 
     python benchmarks/real_study.py [--data ../shared/data] [--folder DIR] [--jobs 2]
 
@@ -26,6 +26,7 @@ from correlate.draft import draft_study, write_draft  # noqa: E402
 from correlate.fit import fit_study  # noqa: E402
 from correlate.ingest import import_files  # noqa: E402
 from correlate.place import align_study  # noqa: E402
+from correlate.report import write_report  # noqa: E402
 from correlate.study import Study  # noqa: E402
 from datasets.sheet import FILE_NAME, File, read_sheet, write_sheet  # noqa: E402
 
@@ -69,7 +70,7 @@ SAID: dict[str, dict[str, Any]] = {
 }
 """What the draft asks for and a person adds. The direction of plating is chosen so that the efficiency is the ratio that the
 other program gives (discharge over charge): nobody told us of any metal that these cells plate."""
-STAGES = ("draft", "import", "align", "describe", "fit")
+STAGES = ("draft", "import", "align", "describe", "fit", "report")
 T = TypeVar("T")
 
 
@@ -104,6 +105,7 @@ def run(folder: Path, jobs: int, timed: Callable[[str, Callable[[], T]], T]) -> 
     made["align"] = timed("align", lambda: align_study(study, jobs=jobs))
     made["describe"] = timed("describe", lambda: describe_study(study, jobs=jobs))
     made["fit"] = timed("fit", lambda: fit_study(study))
+    made["report"] = timed("report", lambda: write_report(study))
     return made
 
 

@@ -67,8 +67,8 @@ def judge(metrics: Mapping[str, float]) -> tuple[Verdict, tuple[str, ...]]:
         against.append(f"another pose explains the images almost as well (evidence {metrics['evidence']:.0f}, "
                        f"{metrics['margin']:.2f} times that of the runner-up)")
     if not metrics["expected_error_px"] * CERTAINTY <= metrics["tolerance_px"]:
-        against.append(f"the pose is uncertain by {metrics['expected_error_px']:.2f} pixels of the coarser image, too much for "
-                       f"the {metrics['tolerance_px']:.1f} allowed")
+        against.append(f"the pose is uncertain by {metrics['expected_error_px']:.2f} pixels of the coarser image; "
+                       f"{CERTAINTY:.0f} times that must stay below {metrics['tolerance_px']:.1f}")
     if metrics["overlap"] < LEAST_OVERLAP:
         against.append(f"only {metrics['overlap']:.0%} of the smaller field of view is seen by both")
     nothing = metrics["margin"] < HOPELESS or metrics["evidence"] < ENOUGH
