@@ -228,3 +228,14 @@ def test_a_real_ptychography_has_modulus_phase_and_energies(real_data):
     with h5py.File(folder(real_data) / "als_ptycho_high_energy.h5") as file:
         stored = file["NS_160406074/imported/intensities"][0]
     np.testing.assert_allclose(ptycho["intensity"] * np.exp(1j * ptycho["phase_shift"]), stored, rtol=1e-5)
+
+
+def test_bare_columns_cut_within_a_line_say_so(tmp_path):
+    rows = [f"{energy:.1f},{0.1 * energy:.3f}" for energy in np.arange(700.0, 720.0)]
+    whole, cut = "\n".join(rows) + "\n", "\n".join(rows[:12])[:-2]
+    said = []
+    for name, text in (("whole_xanes.csv", whole), ("cut_xanes.csv", cut)):
+        (tmp_path / name).write_text(text)
+        (ds,) = read_acquisitions(tmp_path / name)
+        said.append(any("cut off" in warning for warning in ds.attrs["warnings"]))
+    assert said == [False, True]

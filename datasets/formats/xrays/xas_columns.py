@@ -28,7 +28,8 @@ def read(path: Path) -> tuple[Signal, ...]:
     """
     header: list[str] = []
     rows: list[list[float]] = []
-    for number, line in enumerate(path.read_text(encoding="utf-8-sig", errors="replace").splitlines(), 1):
+    text = path.read_text(encoding="utf-8-sig", errors="replace")
+    for number, line in enumerate(text.splitlines(), 1):
         if line.lstrip().startswith("#"):
             header.append(line.strip())
         elif line.strip():
@@ -42,8 +43,11 @@ def read(path: Path) -> tuple[Signal, ...]:
     if energy.size < FEWEST_POINTS or table.shape[1] < 2 or not (np.diff(energy) > 0).all():
         raise UnreadableFile(path, f"holds {energy.size} points, or its energies do not rise", todo="the file may be damaged")
     fields = {"absorption" if i == 1 else f"column_{i + 1}": Field(table[:, i]) for i in range(1, table.shape[1])}
+    warnings = ["taken for an absorption spectrum over eV by its name and its numbers: the file states nothing"]
+    if not text.endswith(("\n", "\r")):
+        warnings.append("the last line has no end: the file may be cut off, and its last number with it")
     return (Signal(path.stem, (Axis("photon_energy", energy, "eV"),), fields, path, {"header": header}, {}, "XAS",
-                   ("taken for an absorption spectrum over eV by its name and its numbers: the file states nothing",)),)
+                   tuple(warnings)),)
 
 
 def _numbers(line: str) -> list[float] | None:
