@@ -46,7 +46,7 @@ def phantom(folder: Annotated[Path, typer.Argument(metavar="DIR", help="where th
     """Make a virtual study with known truth, as instrument files."""
     with progress("making a virtual study") as report:
         root = make_study(folder, samples=samples, seed=seed, jobs=jobs or 2, progress=report)
-    say(f"{root}: {samples} synthetic samples; go on with: correlate import {root}")
+    say(f"{escape(str(root))}: {samples} synthetic samples; go on with: correlate import {escape(str(root))}")
     return 0
 
 

@@ -49,6 +49,8 @@ def read_acquisitions(path: str | Path, *, technique: str | None = None, axes: A
         One line that names file, fault and place.
     """
     path = Path(path)
+    if technique and technique not in TECHNIQUES:
+        raise FileError(path, f"cannot be read as {technique!r}: no such technique", todo=f"expected {', '.join(TECHNIQUES)}")
     fmt = format_of(path)
     found = []
     for index, signal in enumerate(open_file(path)):

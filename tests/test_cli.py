@@ -217,3 +217,11 @@ def test_the_app_is_served_at_the_address_that_is_named(study):
             process.send_signal(signal.SIGINT)
             process.wait(timeout=30)
     assert process.returncode == 0
+
+
+def test_a_technique_that_does_not_exist_is_refused_with_those_that_do(virtual_study):
+    file = virtual_study.root / virtual_study.sheet.files[0].path
+    result = run("read", file, "--technique", "xpss")
+    assert result.exit_code == 2
+    assert file.name in result.stderr
+    assert "xps" in result.stderr.replace("xpss", "")
