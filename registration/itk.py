@@ -95,13 +95,22 @@ def climb_mutual_information(reference: Picture, other: Picture, start: Floats, 
         method.Execute(fixed, moving)
     except RuntimeError as error:
         raise MutualInformationError(_plain(str(error))) from error
-    probe = np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]]) * np.linalg.norm(reference.extent) + reference.centre
+    matrix = corrected_pose(base, correction, reference.centre, float(np.linalg.norm(reference.extent)))
+    return matrix, -float(method.GetMetricValue())
+
+
+def corrected_pose(base: sitk.Transform, correction: sitk.Transform, centre: Floats, size_nm: float) -> Floats:
+    """Matrix (d, d + 1), in numpy's order of axes, of a correction followed by the pose that it corrects.
+
+    Read off where ITK puts the centre of the reference and points a field's size away from it along each axis.
+    """
+    probe = np.vstack([np.zeros(centre.size), np.eye(centre.size) * size_nm]) + centre
     images = np.array([base.TransformPoint(correction.TransformPoint(p.tolist())) for p in probe[:, ::-1]])[:, ::-1]
     linear = np.linalg.solve(probe[1:] - probe[0], images[1:] - images[0]).T
-    matrix = np.c_[linear, images[0] - linear @ probe[0]]
+    matrix: Floats = np.c_[linear, images[0] - linear @ probe[0]]
     if not np.isfinite(matrix).all():
         raise MutualInformationError("the mutual information led to no finite pose")
-    return matrix, -float(method.GetMetricValue())
+    return matrix
 
 
 def _correction(model: Model) -> sitk.Transform:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import SimpleITK as sitk  # noqa: N813
 
-from registration.itk import THREADS, MutualInformationError, _plain
+from registration.itk import THREADS, MutualInformationError, _plain, corrected_pose
 from registration.transform import Floats, Model
 from registration.volume import Volume
 
@@ -59,13 +59,7 @@ def climb_volume(reference: Volume, other: Volume, start: Floats, model: Model, 
         raise MutualInformationError(_plain(str(error))) from error
     finally:
         sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(threads)
-    size = float(np.linalg.norm(reference.extent))
-    probe = np.vstack([np.zeros(3), np.eye(3) * size]) + reference.centre
-    images = np.array([base.TransformPoint(correction.TransformPoint(p.tolist())) for p in probe[:, ::-1]])[:, ::-1]
-    linear = np.linalg.solve(probe[1:] - probe[0], images[1:] - images[0]).T
-    matrix = np.c_[linear, images[0] - linear @ probe[0]]
-    if not np.isfinite(matrix).all():
-        raise MutualInformationError("the mutual information led to no finite pose")
+    matrix = corrected_pose(base, correction, reference.centre, float(np.linalg.norm(reference.extent)))
     return matrix, -float(method.GetMetricValue())
 
 

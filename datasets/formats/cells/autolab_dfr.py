@@ -12,6 +12,7 @@ import numpy as np
 
 from datasets.errors import UnreadableFile
 from datasets.formats.cells import spectra
+from datasets.formats.cells.text_table import is_number
 from datasets.formats.signal import Field, Format, Signal
 
 MAGIC = b"VERSION8.0"
@@ -42,21 +43,13 @@ def read(path: Path) -> tuple[Signal, ...]:
         except ValueError:
             raise UnreadableFile(path, f"{line[:30]!r} is no number", where=f"line {i + 4}") from None
     table = numbers.reshape(points, PER_POINT)
-    after = [_is_number(line) for line in lines[3 + PER_POINT * points:3 + PER_POINT * (points + 1)]]
+    after = [is_number(line) for line in lines[3 + PER_POINT * points:3 + PER_POINT * (points + 1)]]
     if len(after) == PER_POINT and all(after):
         raise UnreadableFile(path, f"declares {points} points and goes on with another", where="line 2",
                              todo="the file may be damaged")
     others = {name: Field(table[:, i], unit) for name, i, unit in COLUMNS}
     return spectra.signals(path, path.stem, table[:, 0], table[:, 1] - 1j * table[:, 2], others,
                            {"below the points": lines[3 + PER_POINT * points:][:40]}, {})
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
 
 
 def recognises(head: bytes, path: Path) -> bool:

@@ -16,6 +16,7 @@ import numpy as np
 
 from datasets.errors import UnreadableFile
 from datasets.formats.cells import eclab
+from datasets.formats.cells.text_table import is_number
 from datasets.formats.signal import Format, Signal
 
 MAGICS = (b"EC-Lab ASCII FILE", b"BT-Lab ASCII FILE")
@@ -57,7 +58,7 @@ def read(path: Path) -> tuple[Signal, ...]:
         try:
             numbers[i] = [float(item) for item in items[:len(names)]]
         except ValueError:
-            bad = next((n for n, item in zip(names, items, strict=False) if not _is_number(item)), "")
+            bad = next((n for n, item in zip(names, items, strict=False) if not is_number(item)), "")
             what = f"{bad} is no number" if bad else f"the row has {len(items)} of {len(names)} columns"
             raise UnreadableFile(path, what, where=f"line {head + 1 + i}",
                                  todo="export times relative, or copy the file again") from None
@@ -69,14 +70,6 @@ def read(path: Path) -> tuple[Signal, ...]:
         len(rows[-1].rpartition("\t")[2]) < len(rows[-2].split("\t")[len(names) - 1]))
     notes = ("the last line has no end, and its last number is shorter than the others: it may be cut off",) if cut else ()
     return eclab.signals(eclab.Record(path, columns, technique, started, metadata, _area(metadata), notes))
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
 
 
 def _relative(rows: list[str], names: list[str], started: datetime | None) -> list[str]:
@@ -105,7 +98,7 @@ def _started(text: str) -> datetime | None:
 
 def _area(metadata: dict[str, str]) -> float | None:
     stated = re.match(r"([\d.,]+)\s*cm", metadata.get("Electrode surface area", ""))
-    return float(stated[1].replace(",", ".")) if stated and _is_number(stated[1].replace(",", ".")) else None
+    return float(stated[1].replace(",", ".")) if stated and is_number(stated[1].replace(",", ".")) else None
 
 
 def recognises(head: bytes, path: Path) -> bool:

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from datasets.errors import UnreadableFile
 from datasets.formats.cells.table_header import variable
+from datasets.formats.cells.text_table import NO_END
 from datasets.formats.signal import Axis, Field, Format, Signal
 
 MAGIC = b"EXPLAIN"
@@ -59,7 +60,7 @@ def read(path: Path) -> tuple[Signal, ...]:
     if not tables:
         raise UnreadableFile(path, "holds no table with rows", where=f"{len(lines)} lines")
     if not text.endswith(("\n", "\r")):
-        warnings.append("the last line has no end: its last number may be cut off")
+        warnings.append(NO_END)
     conditions = _conditions(settings, warnings)
     found = []
     for table in sorted(_joined(tables), key=lambda t: t.name != IMPEDANCE):

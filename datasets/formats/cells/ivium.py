@@ -23,11 +23,11 @@ from numpy.typing import NDArray
 
 from datasets.errors import UnreadableFile
 from datasets.formats.cells import clock, spectra
+from datasets.formats.cells.text_table import NO_END
 from datasets.formats.signal import Axis, Field, Format, Signal
 
 CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f]")
 DATA = "primary_data"
-CUT = "the last line has no end: its last number may be cut off"
 FEWEST = 5
 SWEEPS = re.compile(r"(?i)volt|linear ?sweep|lsv")
 TRANSIENTS = re.compile(r"(?i)transient|mixed|chrono|potential ?step|cd|amperometry|ocp")
@@ -53,7 +53,7 @@ def read(path: Path) -> tuple[Signal, ...]:
         if DATA in line:
             table, number = _table(path, lines, number)
             cut = number == len(lines)  # the last row has no end of line
-            found += [replace(signal, warnings=(*signal.warnings, CUT)) if cut else signal
+            found += [replace(signal, warnings=(*signal.warnings, NO_END)) if cut else signal
                       for signal in _signals(path, table, dict(settings), number)]
         elif separator and len(name) < 80:
             if name == "Title" and found:

@@ -99,6 +99,15 @@ def read_table(path: Path, header: int, names: Sequence[str], separator: str, en
     return frame, [f"{note} (row {len(frame)})" for note in _cut_off(path, separator, encoding)]
 
 
+def is_number(text: str) -> bool:
+    """Whether a cell is one number and nothing else."""
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
 def _cut_off(path: Path, separator: str, encoding: str) -> list[str]:
     """Whether the last line has no end, or fewer cells than the one before it."""
     with path.open("rb") as file:
