@@ -11,7 +11,7 @@ import xarray as xr
 from numpy.typing import NDArray
 from scipy.linalg import cho_factor, cho_solve
 
-from registration.picture import Picture, averaged, picture
+from registration.picture import Masks, Picture, averaged, picture
 from registration.transform import Floats, Transform, TransformError
 from registration.warp import GridField, Warp, least_jacobian
 
@@ -61,7 +61,7 @@ class Deformed:
     metrics: dict[str, float]
 
 
-def deform(fixed: xr.DataArray, moving: xr.DataArray, start: Transform, masks: tuple[Mask | None, Mask | None] = (None, None),
+def deform(fixed: xr.DataArray, moving: xr.DataArray, start: Transform, masks: Masks | None = None,
            cells: int = 10, varies: Varies = "area") -> Deformed:
     """Refine a linear alignment by a cubic B-spline field.
 
@@ -76,7 +76,7 @@ def deform(fixed: xr.DataArray, moving: xr.DataArray, start: Transform, masks: t
     start : moving -> fixed
         Right to within a few pixels everywhere; see `align`.
     masks : (fixed, moving)
-        True where data are to be used.
+        True where data are to be used; either may be None.
     cells
         Cells of the control grid along the longer side.
     varies
@@ -95,8 +95,8 @@ def deform(fixed: xr.DataArray, moving: xr.DataArray, start: Transform, masks: t
     """
     if start.ndim != 2:
         raise TransformError("an image is bent by a field in 2D")
-    near = picture(fixed, "fixed image", masks[0])
-    far = picture(moving, "moving image", masks[1])
+    fixed_mask, moving_mask = masks or (None, None)
+    near, far = picture(fixed, "fixed image", fixed_mask), picture(moving, "moving image", moving_mask)
     pitch = max(far.pixel * start.scale, near.extent.max() / WORK)
     near = averaged(near, pitch)
     if near.pixel > far.pixel * start.scale:

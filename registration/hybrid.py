@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from registration.alignment import Alignment
 from registration.combination import APART, combined
 from registration.landmarks import LandmarkError, LandmarkFit, Landmarks, fit_landmarks
 from registration.picture import Picture
@@ -12,19 +13,22 @@ from registration.transform import MODELS, Model, Transform
 
 REACH = 4.0
 """Standard deviations about the landmarks' pose in which the images are searched."""
+CONTRADICTED = "the images contradict the landmarks, which are returned"
 LEAST_BOX = SearchBox(rotation_deg=2.0, scale=1.02, shift=0.04)
 
 
-def fit_widest(landmarks: Landmarks, model: Model, source: str, target: str) -> LandmarkFit:
+def fit_widest(landmarks: Landmarks, model: Model, source: str, target: str, ndim: int = 2) -> LandmarkFit:
     """The fit of the model, or of the widest narrower one that so many landmarks determine.
 
     Raises
     ------
     LandmarkError
-        If they do not even determine a shift, or are not a `Landmarks` in 2D.
+        If they do not even determine a shift, or are not a `Landmarks` in so many dimensions.
     """
-    if not isinstance(landmarks, Landmarks) or landmarks.ndim != 2:
-        raise LandmarkError("landmarks beside images are a Landmarks object with positions (y, x) in nm")
+    if not isinstance(landmarks, Landmarks) or landmarks.ndim != ndim:
+        order = "(y, x)" if ndim == 2 else "(z, y, x)"
+        raise LandmarkError(f"landmarks beside {'images' if ndim == 2 else 'volumes'} are a Landmarks object with positions "
+                            f"{order} in nm")
     fits, fault = [], None
     for candidate in MODELS[:MODELS.index(model) + 1][::-1]:
         try:
@@ -59,3 +63,14 @@ def weighed_together(found: Transform, fit: LandmarkFit) -> tuple[Transform, flo
         return found, float("nan")
     both = combined(found, marks)
     return (both.transform if both.probability >= APART else marks), both.probability
+
+
+def judged_together(found: Alignment, fit: LandmarkFit) -> Alignment:
+    """An alignment from images and a fit of landmarks made one; the landmarks, as doubtful, where the two contradict."""
+    assert isinstance(found.transform, Transform)
+    transform, probability = weighed_together(found.transform, fit)
+    metrics = found.metrics | {"landmark_probability": probability, "landmark_nm": fit.localisation_nm}
+    reasons = (*found.reasons, *(f"landmarks: {r}" for r in fit.remarks))
+    if probability < APART:
+        return Alignment(transform, "doubtful", (CONTRADICTED, *reasons), metrics)
+    return Alignment(transform, found.verdict, reasons, metrics)

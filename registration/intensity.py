@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from registration.alignment import Alignment
 from registration.combination import APART
-from registration.hybrid import box_about, fit_widest, weighed_together
+from registration.hybrid import CONTRADICTED, box_about, fit_widest, weighed_together
 from registration.itk import MutualInformationError, Plan, climb_mutual_information
 from registration.landmarks import LandmarkFit, Landmarks
-from registration.picture import Picture, averaged, mirrored, picture
-from registration.quality import GRID, Verdict, blurred, judge, overlap_points, tolerance_px
+from registration.picture import Masks, Picture, averaged, mirrored, picture
+from registration.quality import GRID, blurred, judge, overlap_points, tolerance_px
 from registration.search import ITERATIONS, PROMISING, WORK, Level, Scene, SearchBox, search
 from registration.transform import MODELS, Floats, Model, Transform, TransformError, fits, model_generators, n_parameters
 from registration.uncertainty import information_spread, settled
@@ -29,79 +29,10 @@ KEPT = 0.85
 """A climb by mutual information that keeps less of the evidence is undone."""
 
 
-@dataclass(frozen=True, eq=False)
-class Alignment:
-    """Where the moving image lies in the frame of the fixed one, and whether to believe it.
-
-    `verdict` is `good` (the error is below a pixel of the coarser image or 1 % of the smaller field's diagonal, whichever is
-    larger), `doubtful` or `failed`; `reasons` say what speaks against the pose. A transform whose verdict is not `good` must
-    not be used for fusion unless a person accepts it.
-    `metrics` are numbers behind the verdict: `evidence` and `margin` of the search, `held_out` evidence (NaN if not asked),
-    `mutual_information` (nat), `overlap` (part of the smaller field), `expected_error_px` and `expected_error_nm` (rms over
-    the overlap), `tolerance_px` (what `good` allows), `pixel_nm` (of the coarser image).
-    """
-
-    transform: Transform
-    verdict: Verdict
-    reasons: tuple[str, ...]
-    metrics: dict[str, float]
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain JSON; numbers that are not known are null."""
-        metrics = {k: v if np.isfinite(v) else None for k, v in self.metrics.items()}
-        return {"transform": self.transform.to_dict(), "verdict": self.verdict, "reasons": list(self.reasons),
-                "metrics": metrics}
-
-    @classmethod
-    def from_dict(cls, saved: Mapping[str, Any]) -> Alignment:
-        """Read what `to_dict` wrote."""
-        metrics = {k: float("nan") if v is None else float(v) for k, v in saved["metrics"].items()}
-        return cls(Transform.from_dict(saved["transform"]), saved["verdict"], tuple(saved["reasons"]), metrics)
-
-
-def align(fixed: xr.DataArray, moving: xr.DataArray, model: Model = "similarity", prior: Transform | None = None,
-          masks: tuple[Any, Any] | None = None, landmarks: Landmarks | None = None, seed: int = 0, *,
-          box: SearchBox | None = None) -> Alignment:
-    """Find the transform that takes positions of the moving image to the frame of the fixed one.
-
-    Works across contrasts (inverted, not monotonic, edges only, counts), pixel sizes, partial overlap and nested fields of
-    view. The same input and seed give the same transform bit for bit.
-
-    Parameters
-    ----------
-    fixed, moving : (y, x), coordinates in nm
-        Axes may run either way, pixels need not be square. `attrs["frame"]` names the frame; without it the prior's names, or
-        "fixed" and "moving". Pixels that are not finite are left out.
-    model
-        What may differ from the prior: `translation`, `rigid`, `similarity` or `affine`.
-    prior : moving -> fixed
-        Middle of the search and one of the candidates. Without it the centres of both fields are laid over each other.
-    masks : (fixed, moving)
-        True where data are to be used; either may be None. Mask scale bars and no-data borders: their straight edges align with
-        one another.
-    landmarks : places marked in both images
-        They are fitted robustly, take the place of the prior and, unless a box is given, narrow the search to what they leave
-        open. A pose of the images that they bear out is the mean of both, weighted by their stated errors; where the two
-        contradict one another the landmarks are returned, as doubtful.
-    seed : int
-        Of the random samples of search and mutual information.
-    box : SearchBox
-        How far from the prior to look; narrow it where the stage is known, since every further pose
-        is one more to be mistaken for the right one.
-
-    Returns
-    -------
-    Alignment. A pose that could not be found is an Alignment with verdict `failed`, never an exception.
-
-    Raises
-    ------
-    ImageError
-        If an image is not calibrated in nm or holds nothing to align; all faults are named.
-    TransformError
-        If the prior does not lead from the moving to the fixed frame, or the model is unknown.
-    LandmarkError
-        If landmarks do not determine even a shift.
-    """
+def align_images(fixed: xr.DataArray, moving: xr.DataArray, model: Model = "similarity", prior: Transform | None = None,
+                 masks: Masks | None = None, landmarks: Landmarks | None = None, seed: int = 0, *,
+                 box: SearchBox | None = None) -> Alignment:
+    """The pose of one image in another; parameters, result and errors are those of `registration.align`."""
     if model not in MODELS:
         raise TransformError(f"unknown model {model!r}, expected one of {', '.join(MODELS)}")
     fixed_mask, moving_mask = masks or (None, None)
@@ -321,7 +252,7 @@ def _judged(transform: Transform, fixed: Picture, moving: Picture, outcome: _Out
         told = {"landmark_probability": probability, "landmark_nm": marks.localisation_nm}
         remarks = (*remarks, *(f"landmarks: {r}" for r in marks.remarks))
         if probability < APART:
-            remarks = ("the images contradict the landmarks, which are returned", *remarks)
+            remarks = (CONTRADICTED, *remarks)
     points = overlap_points(fixed, moving, transform)
     rms = float(np.sqrt(np.mean(np.einsum("nii->n", transform.covariance_at(points))))) if len(points) else float("inf")
     pixel = max(fixed.pixel, moving.pixel * transform.scale)

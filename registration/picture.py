@@ -14,6 +14,9 @@ from datasets.errors import DatasetError
 from registration.transform import Floats
 
 Image = NDArray[np.float32]
+Mask = xr.DataArray | NDArray[np.bool_]
+Masks = tuple[Mask | None, Mask | None]
+"""Of the fixed and the moving image: true where data are to be used."""
 DIMS = ("y", "x")
 UNIFORM = 1e-3
 """Steps of an axis may differ by this much of a step; a file that rounds positions to 3 digits still passes."""
@@ -78,7 +81,7 @@ class Picture:
         return cast(NDArray[np.bool_], inside & (self.mask[index[:, 0], index[:, 1]] > 0.5))
 
 
-def picture(image: xr.DataArray, who: str, mask: xr.DataArray | NDArray[np.bool_] | None = None) -> Picture:
+def picture(image: xr.DataArray, who: str, mask: Mask | None = None) -> Picture:
     """Read an image with dims y and x in nm; axes may run either way and pixels need not be square.
 
     Pixels that are not finite, or false in `mask`, are left out; without a mask also padding, see `padding`.

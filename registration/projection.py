@@ -11,7 +11,7 @@ import scipy.ndimage as ndi
 import xarray as xr
 from scipy.spatial.transform import Rotation
 
-from registration.intensity import Alignment
+from registration.alignment import Alignment
 from registration.picture import Picture, averaged, picture
 from registration.quality import Verdict
 from registration.transform import Floats, Transform, TransformError

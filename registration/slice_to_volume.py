@@ -9,9 +9,10 @@ import numpy as np
 import xarray as xr
 from scipy.spatial.transform import Rotation
 
-from registration.intensity import Alignment
+from registration.alignment import Alignment
 from registration.itk import MutualInformationError
 from registration.itk_volume import Climb, climb_volume
+from registration.picture import Masks
 from registration.quality import Verdict
 from registration.transform import Floats, Model, Transform, TransformError, model_generators
 from registration.volume import Volume, read_section, read_volume
@@ -35,7 +36,7 @@ the large side for volumes that are much finer than that."""
 
 
 def align_volumes(fixed: xr.DataArray, moving: xr.DataArray, model: Model = "affine", prior: Transform | None = None,
-                  rotation_deg: float = 20.0, seed: int = 0) -> Alignment:
+                  masks: Masks | None = None, rotation_deg: float = 20.0, seed: int = 0) -> Alignment:
     """Find the transform that takes positions of the moving volume to the frame of the fixed one.
 
     Parameters
@@ -43,6 +44,8 @@ def align_volumes(fixed: xr.DataArray, moving: xr.DataArray, model: Model = "aff
     fixed, moving : (z, y, x), coordinates in nm
     prior : moving -> fixed
         Right to within a tenth of the field; without it the centres are laid over each other.
+    masks : (fixed, moving)
+        True where data are to be used; either may be None.
     rotation_deg
         The prior's rotation may be off by this about every axis.
 
@@ -56,7 +59,8 @@ def align_volumes(fixed: xr.DataArray, moving: xr.DataArray, model: Model = "aff
     ImageError, TransformError
         If the volumes are not calibrated in nm, or the prior does not lead from one to the other.
     """
-    near, far = read_volume(fixed, "fixed volume"), read_volume(moving, "moving volume")
+    fixed_mask, moving_mask = masks or (None, None)
+    near, far = read_volume(fixed, "fixed volume", fixed_mask), read_volume(moving, "moving volume", moving_mask)
     source, target = _names(moving, fixed, prior, "moving", "fixed")
     start = prior or Transform.of(source, target, np.eye(3), near.centre - far.centre, "translation", far.centre)
     number = 2 * int(np.ceil(rotation_deg / 15)) + 1 if rotation_deg > 5 else 1
@@ -66,7 +70,8 @@ def align_volumes(fixed: xr.DataArray, moving: xr.DataArray, model: Model = "aff
 
 
 def align_section(volume: xr.DataArray, section: xr.DataArray, prior: Transform, model: Model = "rigid",
-                  rotation_deg: float = 10.0, depth_voxels: float = 10.0, seed: int = 0) -> Alignment:
+                  masks: Masks | None = None, rotation_deg: float = 10.0, depth_voxels: float = 10.0,
+                  seed: int = 0) -> Alignment:
     """Find where a section lies in a volume.
 
     Parameters
@@ -78,6 +83,8 @@ def align_section(volume: xr.DataArray, section: xr.DataArray, prior: Transform,
         Right to within about ten voxels and ten degrees; from twice as far half of the sections are lost.
     model
         `rigid`, or `similarity` or `affine` where the pixel size is in doubt; a plane says nothing of the scale across itself.
+    masks : (volume, section)
+        True where data are to be used; either may be None.
 
     Returns
     -------
@@ -88,7 +95,8 @@ def align_section(volume: xr.DataArray, section: xr.DataArray, prior: Transform,
     ImageError, TransformError
         If the images are not calibrated in nm, or the prior does not lead from the section to the volume in 3D.
     """
-    body, flat = read_volume(volume, "volume"), read_section(section, "section")
+    volume_mask, section_mask = masks or (None, None)
+    body, flat = read_volume(volume, "volume", volume_mask), read_section(section, "section", section_mask)
     source, target = _names(section, volume, prior, "section", "volume")
     turns = np.array([-0.6, 0, 0.6]) * rotation_deg if rotation_deg > 5 else np.zeros(1)
     depths = tuple(np.array([-0.6, 0, 0.6]) * depth_voxels * body.voxel)

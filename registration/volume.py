@@ -9,7 +9,7 @@ import scipy.ndimage as ndi
 import xarray as xr
 from numpy.typing import NDArray
 
-from registration.picture import Image, ImageError, axis_faults, picture
+from registration.picture import Image, ImageError, Mask, axis_faults, picture
 from registration.transform import Floats
 
 DIMS = ("z", "y", "x")
@@ -60,7 +60,7 @@ class Volume:
                       np.ascontiguousarray(seen[thin] > 0.5))
 
 
-def read_volume(image: xr.DataArray, who: str, mask: NDArray[np.bool_] | None = None) -> Volume:
+def read_volume(image: xr.DataArray, who: str, mask: Mask | None = None) -> Volume:
     """Read a volume with dims z, y, x in nm; axes may run either way. Voxels that are not finite, or false in `mask`, are left
     out.
 
@@ -73,6 +73,7 @@ def read_volume(image: xr.DataArray, who: str, mask: NDArray[np.bool_] | None = 
         raise ImageError(f"{who}: dims are {tuple(map(str, image.dims))}, expected z, y and x")
     image = image.transpose(*DIMS)
     faults = [fault for d in DIMS for fault in axis_faults(image, d)]
+    mask = mask.transpose(*DIMS).values if isinstance(mask, xr.DataArray) else mask
     if mask is not None and np.shape(mask) != image.shape:
         faults.append(f"mask has shape {np.shape(mask)}, the volume {image.shape}")
     if image.dtype.kind not in "biuf":
@@ -92,7 +93,7 @@ def read_volume(image: xr.DataArray, who: str, mask: NDArray[np.bool_] | None = 
     return Volume(np.ascontiguousarray(plain[flips]), step, ends.min(0), np.ascontiguousarray(good[flips]))
 
 
-def read_section(image: xr.DataArray, who: str, mask: NDArray[np.bool_] | None = None) -> Volume:
+def read_section(image: xr.DataArray, who: str, mask: Mask | None = None) -> Volume:
     """Read an image (y, x) in nm as a volume of one slice at z = 0 of its own frame."""
     flat = picture(image, who, mask)
     return Volume(flat.values[None], np.r_[flat.step.mean(), flat.step], np.r_[0.0, flat.origin], flat.mask[None] > 0.5)

@@ -208,6 +208,12 @@ class Warp:
         """The map from target to source, by iteration."""
         return replace(self, inverted=not self.inverted)
 
+    def renamed(self, source: str, target: str) -> Warp:
+        """The same map between frames of other names."""
+        if self.inverted:
+            return replace(self, before=self.before.renamed(source=target), after=self.after.renamed(target=source))
+        return replace(self, before=self.before.renamed(source=source), after=self.after.renamed(target=target))
+
     def then(self, other: Transform) -> Warp:
         """The map followed by a linear one."""
         if not isinstance(other, Transform):
