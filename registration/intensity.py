@@ -10,6 +10,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from registration.candidate import Candidate
 from registration.combination import APART
 from registration.hybrid import box_about, fit_widest, weighed_together
 from registration.itk import MutualInformationError, Plan, climb_mutual_information
@@ -25,6 +26,8 @@ POINTS = 40000
 """Most points at which the final pose is weighed."""
 WIDER = 1.45
 """Factor in scale searched at last where no box is given and nothing else explains the images: pixel sizes off by 30 %."""
+RIVALS, APART_PART = 5, 0.06
+"""Most other poses that are told, and by what part of the smaller field's side they differ from the pose at its corners."""
 KEPT = 0.85
 """A climb by mutual information that keeps less of the evidence is undone."""
 
@@ -39,24 +42,28 @@ class Alignment:
     `metrics` are numbers behind the verdict: `evidence` and `margin` of the search, `held_out` evidence (NaN if not asked),
     `mutual_information` (nat), `overlap` (part of the smaller field), `expected_error_px` and `expected_error_nm` (rms over
     the overlap), `tolerance_px` (what `good` allows), `pixel_nm` (of the coarser image).
+    `candidates` are the poses elsewhere that the search left standing, best first; their evidence compares with
+    `metrics["evidence_middle"]`.
     """
 
     transform: Transform
     verdict: Verdict
     reasons: tuple[str, ...]
     metrics: dict[str, float]
+    candidates: tuple[Candidate, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON; numbers that are not known are null."""
         metrics = {k: v if np.isfinite(v) else None for k, v in self.metrics.items()}
         return {"transform": self.transform.to_dict(), "verdict": self.verdict, "reasons": list(self.reasons),
-                "metrics": metrics}
+                "metrics": metrics, "candidates": [c.to_dict() for c in self.candidates]}
 
     @classmethod
     def from_dict(cls, saved: Mapping[str, Any]) -> Alignment:
         """Read what `to_dict` wrote."""
         metrics = {k: float("nan") if v is None else float(v) for k, v in saved["metrics"].items()}
-        return cls(Transform.from_dict(saved["transform"]), saved["verdict"], tuple(saved["reasons"]), metrics)
+        candidates = tuple(Candidate.from_dict(c) for c in saved.get("candidates", ()))
+        return cls(Transform.from_dict(saved["transform"]), saved["verdict"], tuple(saved["reasons"]), metrics, candidates)
 
 
 def align(fixed: xr.DataArray, moving: xr.DataArray, model: Model = "similarity", prior: Transform | None = None,
@@ -122,11 +129,14 @@ def align(fixed: xr.DataArray, moving: xr.DataArray, model: Model = "similarity"
         mirror = np.array([[1.0, 0.0, 0.0], [0.0, -1.0, 2 * other.centre[1]]])
         other, guess = mirrored(other), _after(mirror, guess)
     outcome = _pose(reference, other, guess, model, box, seed, wider)
-    matrix = _after(mirror, outcome.matrix) if flip else outcome.matrix
     names = (target, source) if swapped else (source, target)  # other -> reference
-    placed = _placed(*names, matrix, outcome.model, outcome.covariance, reference)
-    transform = placed.inverse() if swapped else placed
-    return _judged(transform, a, b, outcome, marks)
+
+    def placed(pose: Floats, covariance: Floats | None) -> Transform:
+        found = _placed(*names, _after(mirror, pose) if flip else pose, outcome.model, covariance, reference)
+        return found.inverse() if swapped else found
+
+    candidates = tuple(Candidate(placed(pose, None), evidence) for pose, evidence in outcome.rivals)
+    return replace(_judged(placed(outcome.matrix, outcome.covariance), a, b, outcome, marks), candidates=candidates)
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,6 +148,7 @@ class _Outcome:
     covariance: Floats
     metrics: dict[str, float]
     remarks: tuple[str, ...]
+    rivals: tuple[tuple[Floats, float], ...] = ()
 
 
 def _pose(reference: Picture, other: Picture, guess: Floats, model: Model, box: SearchBox, seed: int,
@@ -185,7 +196,11 @@ def _pose(reference: Picture, other: Picture, guess: Floats, model: Model, box: 
         "held_out": found.held_out, "attempts": float(found.attempts),
         "mutual_information": mutual, "moved_px": moved / reference.pixel, "evidence_middle": float(found.evidence[0]),
     }
-    return _Outcome(best.matrix, model, best.covariance, metrics, tuple(remarks))
+    apart = pair.distances(found.poses, pair.pose(best.matrix)) > APART_PART * float(
+        min(reference.extent.min(), other.extent.min() / scale))
+    others = [(pair.affine(_constrained(p, pair.start, model)), float(e))
+              for p, e in zip(found.poses[apart], found.evidence[apart], strict=True)]
+    return _Outcome(best.matrix, model, best.covariance, metrics, tuple(remarks), tuple(others[:RIVALS]))
 
 
 def _climb(near: Picture, far: Picture, matrix: Floats, model: Model,
@@ -298,7 +313,8 @@ def _after(second: Floats, first: Floats) -> Floats:
     return np.column_stack([second[:, :2] @ first[:, :2], second[:, :2] @ first[:, 2] + second[:, 2]])
 
 
-def _placed(source: str, target: str, matrix: Floats, model: Model, covariance: Floats, reference: Picture) -> Transform:
+def _placed(source: str, target: str, matrix: Floats, model: Model, covariance: Floats | None,
+            reference: Picture) -> Transform:
     """The transform other -> reference from `matrix`, reference -> other, with parameters about the middle of the reference.
 
     A correction of a narrow model to a prior with shear makes an affine transform.
@@ -309,7 +325,7 @@ def _placed(source: str, target: str, matrix: Floats, model: Model, covariance: 
     if not fits(model, back):
         wide: Model = "similarity" if fits("similarity", back) else "affine"
         carry = np.linalg.pinv(model_generators(wide, 2)) @ model_generators(model, 2)
-        model, covariance = wide, carry @ covariance @ carry.T
+        model, covariance = wide, None if covariance is None else carry @ covariance @ carry.T
     return Transform(source, target, whole, model, centre, covariance)
 
 
