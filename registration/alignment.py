@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from registration.candidate import Candidate
 from registration.quality import Verdict
 from registration.saved import read_transform
 from registration.transform import Transform
@@ -25,21 +26,25 @@ class Alignment:
     not asked), `mutual_information` (nat), `overlap` (part of the smaller field), `expected_error_px` and `expected_error_nm`
     (rms over the overlap), `tolerance_px` (what `good` allows), `pixel_nm` (of the coarser image); after bending those of
     `Deformed`, too, with `bent_` before them. Of volumes and sections see `slice_to_volume.py`.
+    `candidates` are the poses elsewhere that the search left standing, best first; their evidence compares with
+    `metrics["evidence_middle"]`.
     """
 
     transform: Transform | Warp
     verdict: Verdict
     reasons: tuple[str, ...]
     metrics: dict[str, float]
+    candidates: tuple[Candidate, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON; numbers that are not known are null."""
         metrics = {k: v if np.isfinite(v) else None for k, v in self.metrics.items()}
         return {"transform": self.transform.to_dict(), "verdict": self.verdict, "reasons": list(self.reasons),
-                "metrics": metrics}
+                "metrics": metrics, "candidates": [c.to_dict() for c in self.candidates]}
 
     @classmethod
     def from_dict(cls, saved: Mapping[str, Any]) -> Alignment:
         """Read what `to_dict` wrote."""
         metrics = {k: float("nan") if v is None else float(v) for k, v in saved["metrics"].items()}
-        return cls(read_transform(saved["transform"]), saved["verdict"], tuple(saved["reasons"]), metrics)
+        candidates = tuple(Candidate.from_dict(c) for c in saved.get("candidates", ()))
+        return cls(read_transform(saved["transform"]), saved["verdict"], tuple(saved["reasons"]), metrics, candidates)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from registration.alignment import Alignment
@@ -72,5 +74,5 @@ def judged_together(found: Alignment, fit: LandmarkFit) -> Alignment:
     metrics = found.metrics | {"landmark_probability": probability, "landmark_nm": fit.localisation_nm}
     reasons = (*found.reasons, *(f"landmarks: {r}" for r in fit.remarks))
     if probability < APART:
-        return Alignment(transform, "doubtful", (CONTRADICTED, *reasons), metrics)
-    return Alignment(transform, found.verdict, reasons, metrics)
+        return replace(found, transform=transform, verdict="doubtful", reasons=(CONTRADICTED, *reasons), metrics=metrics)
+    return replace(found, transform=transform, reasons=reasons, metrics=metrics)

@@ -10,6 +10,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from registration.alignment import Alignment
+from registration.candidate import Candidate
 from registration.combination import APART
 from registration.hybrid import CONTRADICTED, box_about, fit_widest, weighed_together
 from registration.itk import MutualInformationError, Plan, climb_mutual_information
@@ -25,6 +26,8 @@ POINTS = 40000
 """Most points at which the final pose is weighed."""
 WIDER = 1.45
 """Factor in scale searched at last where no box is given and nothing else explains the images: pixel sizes off by 30 %."""
+RIVALS, APART_PART = 5, 0.06
+"""Most other poses that are told, and by what part of the smaller field's side they differ from the pose at its corners."""
 KEPT = 0.85
 """A climb by mutual information that keeps less of the evidence is undone."""
 
@@ -53,11 +56,14 @@ def align_images(fixed: xr.DataArray, moving: xr.DataArray, model: Model = "simi
         mirror = np.array([[1.0, 0.0, 0.0], [0.0, -1.0, 2 * other.centre[1]]])
         other, guess = mirrored(other), _after(mirror, guess)
     outcome = _pose(reference, other, guess, model, box, seed, wider)
-    matrix = _after(mirror, outcome.matrix) if flip else outcome.matrix
     names = (target, source) if swapped else (source, target)  # other -> reference
-    placed = _placed(*names, matrix, outcome.model, outcome.covariance, reference)
-    transform = placed.inverse() if swapped else placed
-    return _judged(transform, a, b, outcome, marks)
+
+    def placed(pose: Floats, covariance: Floats | None) -> Transform:
+        found = _placed(*names, _after(mirror, pose) if flip else pose, outcome.model, covariance, reference)
+        return found.inverse() if swapped else found
+
+    candidates = tuple(Candidate(placed(pose, None), evidence) for pose, evidence in outcome.rivals)
+    return replace(_judged(placed(outcome.matrix, outcome.covariance), a, b, outcome, marks), candidates=candidates)
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,6 +75,7 @@ class _Outcome:
     covariance: Floats
     metrics: dict[str, float]
     remarks: tuple[str, ...]
+    rivals: tuple[tuple[Floats, float], ...] = ()
 
 
 def _pose(reference: Picture, other: Picture, guess: Floats, model: Model, box: SearchBox, seed: int,
@@ -116,7 +123,11 @@ def _pose(reference: Picture, other: Picture, guess: Floats, model: Model, box: 
         "held_out": found.held_out, "attempts": float(found.attempts),
         "mutual_information": mutual, "moved_px": moved / reference.pixel, "evidence_middle": float(found.evidence[0]),
     }
-    return _Outcome(best.matrix, model, best.covariance, metrics, tuple(remarks))
+    apart = pair.distances(found.poses, pair.pose(best.matrix)) > APART_PART * float(
+        min(reference.extent.min(), other.extent.min() / scale))
+    others = [(pair.affine(_constrained(p, pair.start, model)), float(e))
+              for p, e in zip(found.poses[apart], found.evidence[apart], strict=True)]
+    return _Outcome(best.matrix, model, best.covariance, metrics, tuple(remarks), tuple(others[:RIVALS]))
 
 
 def _climb(near: Picture, far: Picture, matrix: Floats, model: Model,
@@ -229,7 +240,8 @@ def _after(second: Floats, first: Floats) -> Floats:
     return np.column_stack([second[:, :2] @ first[:, :2], second[:, :2] @ first[:, 2] + second[:, 2]])
 
 
-def _placed(source: str, target: str, matrix: Floats, model: Model, covariance: Floats, reference: Picture) -> Transform:
+def _placed(source: str, target: str, matrix: Floats, model: Model, covariance: Floats | None,
+            reference: Picture) -> Transform:
     """The transform other -> reference from `matrix`, reference -> other, with parameters about the middle of the reference.
 
     A correction of a narrow model to a prior with shear makes an affine transform.
@@ -240,7 +252,7 @@ def _placed(source: str, target: str, matrix: Floats, model: Model, covariance: 
     if not fits(model, back):
         wide: Model = "similarity" if fits("similarity", back) else "affine"
         carry = np.linalg.pinv(model_generators(wide, 2)) @ model_generators(model, 2)
-        model, covariance = wide, carry @ covariance @ carry.T
+        model, covariance = wide, None if covariance is None else carry @ covariance @ carry.T
     return Transform(source, target, whole, model, centre, covariance)
 
 
