@@ -574,6 +574,22 @@ def test_ripple_without_units_is_in_electronvolts_per_channel(tmp_path):
     assert float(ds.xray_energy[1]) == pytest.approx(0.01)
 
 
+def test_emsa_after_iso_22029_2022_has_its_unit_behind_a_label_and_none_behind_its_keywords(tmp_path):
+    """Two points a line, units in brackets; a dwell time is in ms and a current in nA, whether the keyword says so or not."""
+    header = {"FORMAT": "EMSA/MAS Spectral Data File", "VERSION": "TC202v2.0", "TITLE": "O K", "NPOINTS": 5, "NCOLUMNS": 2,
+              "XUNITS": "Energy Loss (eV)", "YUNITS": "Intensity", "DATATYPE": "XY", "XPERCHAN": 3.1, "OFFSET": 520.0,
+              "SIGNALTYPE": "ELS", "BEAMKV": 120.0, "PROBECUR": 12.345, "DWELLTIME": 100.0, "SPECTRUM": "here"}
+    rows = "520.0, 40.0, 523.1, 39.0\n526.2, 38.0, 529.3, 37.0\n532.4, 56.0\n"
+    path = tmp_path / "iso.msa"
+    path.write_text("".join(f"#{k} : {v}\n" for k, v in header.items()) + rows + "#ENDOFDATA : x\n")
+    ds, = read_acquisitions(path)
+    assert ds.attrs["technique"] == "eels"
+    np.testing.assert_allclose(ds["energy_loss"], [520.0, 523.1, 526.2, 529.3, 532.4])
+    np.testing.assert_array_equal(ds["intensity"], [40, 39, 38, 37, 56])
+    assert ds.attrs["conditions"]["dwell_time_s"] == pytest.approx(0.1)
+    assert ds.attrs["conditions"]["beam_current_pA"] == pytest.approx(12345.0)
+
+
 def test_a_ripple_header_whose_data_are_short_or_lost_says_so(tmp_path):
     path = ripple.write(tmp_path / "a.rpl", np.ones((2, 3, 8), np.uint16), pixel_size_nm=(1.0, 1.0), channel_keV=0.01)
     raw = path.with_suffix(".raw")

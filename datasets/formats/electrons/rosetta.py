@@ -511,15 +511,22 @@ def _read_mib(path: Path, lazy: bool) -> list[Rosetta]:
 
 
 def _read_msa(path: Path, lazy: bool) -> list[Rosetta]:
-    """EMSA/MAS; RosettaSciIO does not count the points that it finds."""
+    """EMSA/MAS; RosettaSciIO neither counts the points it finds nor sees a unit behind a label, where ISO 22029 puts it."""
     found = _eager(msa, path, lazy)
     for one in found:
+        for axis in one["axes"]:
+            axis["units"] = _unit_in_brackets(str(axis["units"]))
         points, stated = one["data"].size, one["original_metadata"].get("NPOINTS", 0)
         if not points or points < stated:
             raise UnreadableFile(path, f"is truncated: it has {points} points, its header promises {stated:g}")
         if points > stated > 0:
             one["warnings"] = [f"it has {points} points, its header promises {stated:g}: all are read"]
     return found
+
+
+def _unit_in_brackets(text: str) -> str:
+    """`eV` of `Energy Loss (eV)`; a bare unit is itself."""
+    return text.rpartition("(")[2].rstrip(") ") if text.rstrip().endswith(")") else text
 
 
 def _read_blockfile(path: Path, lazy: bool) -> list[Rosetta]:

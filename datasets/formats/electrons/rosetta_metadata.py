@@ -149,6 +149,13 @@ MSA = (
     Source("XTILTSTGE-dg", "tilt_deg"),
     Source("DWELLTIME-ms", "dwell_time_s", 1e-3),
     Source("INTEGTIME-ms", "exposure_s", 1e-3),
+    # ISO 22029 fixes the units; writers after 2022 leave them out of the keyword
+    Source("PROBECUR", "beam_current_pA", 1e3),
+    Source("CONVANGLE", "convergence_mrad"),
+    Source("COLLANGLE", "collection_mrad"),
+    Source("XTILTSTGE", "tilt_deg"),
+    Source("DWELLTIME", "dwell_time_s", 1e-3),
+    Source("INTEGTIME", "exposure_s", 1e-3),
 )
 MRC = (
     Source("about/HT", "beam_energy_keV", 1e-3),
