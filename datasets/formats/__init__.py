@@ -165,8 +165,12 @@ def format_of(path: str | Path) -> Format:
     raise UnknownFormat(path, what, todo=_expected(path))
 
 
-def open_file(path: str | Path) -> tuple[Signal, ...]:
+def open_file(path: str | Path, fmt: Format | None = None) -> tuple[Signal, ...]:
     """Read every signal that a file holds, without deciding what technique made it.
+
+    Parameters
+    ----------
+    fmt : of the file, where `format_of` has told it already
 
     Raises
     ------
@@ -174,7 +178,7 @@ def open_file(path: str | Path) -> tuple[Signal, ...]:
         One line that names the file, what is wrong and where; never another exception.
     """
     path = Path(path)
-    fmt = format_of(path)
+    fmt = fmt or format_of(path)
     try:
         signals = fmt.read(path)
     except FileError:
