@@ -20,8 +20,10 @@ from datasets.formats.cells.neware import NEWARE
 from datasets.formats.cells.palmsens import PALMSENS
 from datasets.formats.electrons.ang import ANG
 from datasets.formats.electrons.ctf import CTF
+from datasets.formats.electrons.edax_patterns import EDAX_PATTERNS
 from datasets.formats.electrons.h5ebsd import H5EBSD
 from datasets.formats.electrons.nordif import NORDIF
+from datasets.formats.electrons.oxford_patterns import OXFORD_PATTERNS
 from datasets.formats.electrons.pictures import PICTURES
 from datasets.formats.electrons.rosetta import ROSETTA
 from datasets.formats.electrons.rosetta_sniff import HDF5_MAGIC
@@ -78,6 +80,8 @@ FORMATS: tuple[Format, ...] = (
     CTF,
     H5EBSD,
     NORDIF,
+    EDAX_PATTERNS,
+    OXFORD_PATTERNS,
     PICTURES,
     SLICES,
     VAMAS,

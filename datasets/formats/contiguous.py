@@ -58,7 +58,7 @@ def _whole(array: Contiguous) -> NDArray[Any]:
         If the file ends before the array does.
     """
     found = np.empty(array.shape, array.stored)
-    into = memoryview(found.reshape(-1).view(np.uint8))
+    into = found.reshape(-1).view(np.uint8).data
     with array.path.open("rb", buffering=0) as file:
         file.seek(array.offset)
         done = 0
