@@ -53,7 +53,7 @@ def read_acquisitions(path: str | Path, *, technique: str | None = None, axes: A
         raise FileError(path, f"cannot be read as {technique!r}: no such technique", todo=f"expected {', '.join(TECHNIQUES)}")
     fmt = format_of(path)
     found = []
-    for index, signal in enumerate(open_file(path)):
+    for index, signal in enumerate(open_file(path, fmt)):
         chosen = TECHNIQUES[technique] if technique else technique_of(signal)
         if not technique and (doubt := chosen.doubt(signal)):
             signal = replace(signal, warnings=(*signal.warnings, doubt))
@@ -63,9 +63,9 @@ def read_acquisitions(path: str | Path, *, technique: str | None = None, axes: A
             raise
         except DatasetError as error:
             raise UnreadableFile(path, str(error), where=f"signal {index}, {signal.title!r}") from error
-        source = {"file": path.name, "signal": index, "reader": fmt.name, "reader_version": fmt.version,
-                  "version": own_version()}
-        found.append(ds.assign_attrs(source=source))
+        ds.attrs["source"] = {"file": path.name, "signal": index, "reader": fmt.name, "reader_version": fmt.version,
+                              "version": own_version()}
+        found.append(ds)
     return found
 
 

@@ -8,6 +8,7 @@ from conftest import REAL_DATA
 from datasets.acquisition import read_acquisitions
 from datasets.errors import UnreadableFile
 from datasets.formats import open_file
+from datasets.formats.electrons import edax_patterns
 from datasets.formats.electrons.ctf import USUAL
 from datasets.writers import ang
 
@@ -264,3 +265,104 @@ def test_real_patterns_of_nordif_need_their_setting_file(real_data, tmp_path):
     assert ds.intensity.shape == (3, 3, 60, 60)
     raw = np.fromfile(EM / "ebsd_nordif_Pattern.dat", np.uint8)
     np.testing.assert_array_equal(ds.intensity.to_numpy().ravel(), raw)
+
+
+# --- patterns in binary files of their own
+
+
+def test_patterns_of_edax_stand_on_the_map_of_their_header(tmp_path):
+    path = edax_patterns.example(tmp_path)
+    ds, = read_acquisitions(path)
+    raw = np.frombuffer(path.read_bytes()[42:], "<u2").reshape(3, 4, 10, 8)
+    assert ds.attrs["technique"] == "ebsd_patterns"
+    assert ds.intensity.dims == ("y", "x", "detector_y", "detector_x")
+    assert (float(ds.y[1]), float(ds.x[1])) == pytest.approx((2000.0, 1000.0))
+    np.testing.assert_array_equal(ds.intensity, raw)
+
+
+def test_patterns_of_edax_without_a_map_are_kept_one_after_another(tmp_path):
+    patterns = np.arange(5 * 6 * 7, dtype=np.uint8)
+    old = tmp_path / "old.up1"
+    old.write_bytes(edax_patterns.FIRST_HEADER.pack(1, 7, 6, 16) + patterns.tobytes())
+    hexagonal = tmp_path / "hexagonal.up1"
+    hexagonal.write_bytes(edax_patterns.FIRST_HEADER.pack(3, 7, 6, 42) + edax_patterns.MAP_HEADER.pack(2, 3, True, 1.0, 0.87)
+                          + patterns.tobytes())
+    for path, word in ((old, "does not say where"), (hexagonal, "hexagonal grid of 2 x 3")):
+        ds, = read_acquisitions(path)
+        assert ds.intensity.dims == ("position", "detector_y", "detector_x")
+        np.testing.assert_array_equal(ds.intensity.to_numpy().ravel(), patterns)
+        assert word in " ".join(ds.attrs["warnings"])
+
+
+def test_patterns_of_edax_that_are_not_all_there_or_of_an_unknown_version_are_refused(tmp_path):
+    path = edax_patterns.example(tmp_path)
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-1])
+    with pytest.raises(UnreadableFile, match=r"holds 11 patterns of 8 x 10, its header promises 12"):
+        open_file(path)
+    path.write_bytes(b"\2" + whole[1:])
+    with pytest.raises(UnreadableFile, match="version 2"):
+        open_file(path)
+
+
+def oxford(path, *, version=2, upwards=False, left_out=(), compressed=0):
+    """2 x 3 points of 4 x 5 pixels, each pattern filled with its number, written in reverse."""
+    numbers = [i for i in reversed(range(6)) if i not in left_out]
+    list_at = {0: 0, 1: 8, 2: 8, 4: 9, 5: 9}[version]
+    down = -0.5 if upwards else 0.5
+    records = []
+    for i in numbers:
+        head = np.array([*((i % 3, i // 3) if version >= 5 else ()), compressed, 4, 5, 20], "<i4").tobytes()
+        beam = [np.float64(place).tobytes() for place in (0.5 * (i % 3), down * (i // 3))]
+        foot = b"" if version == 0 else b"".join(beam) if version == 1 else b"".join(b"\1" + one for one in beam)
+        records.append(head + bytes([i]) * 20 + foot)
+    first = list_at + 6 * 8
+    starts = [first + len(records[0]) * numbers.index(i) if i in numbers else 0 for i in range(6)]
+    lead = b"" if version == 0 else np.int64(-version).tobytes() + b"\0" * (list_at - 8)
+    path.write_bytes(lead + np.array(starts, "<i8").tobytes() + b"".join(records))
+    return path
+
+
+@pytest.mark.parametrize("version", [1, 2, 4, 5])
+@pytest.mark.parametrize("upwards", [False, True])
+def test_patterns_of_oxford_stand_where_the_beam_was_however_they_were_written(tmp_path, version, upwards):
+    ds, = read_acquisitions(oxford(tmp_path / "a.ebsp", version=version, upwards=upwards))
+    assert ds.intensity.shape == (2, 3, 4, 5)
+    np.testing.assert_array_equal(ds.intensity[..., 0, 0], np.arange(6).reshape(2, 3))
+    assert (float(np.diff(ds.y)[0]), float(np.diff(ds.x)[0])) == pytest.approx((500.0, 500.0))
+
+
+def test_points_of_oxford_without_a_pattern_are_zero_and_said(tmp_path):
+    ds, = read_acquisitions(oxford(tmp_path / "a.ebsp", left_out=(0, 4)))
+    np.testing.assert_array_equal(ds.intensity[..., 0, 0], [[0, 1, 2], [3, 0, 5]])
+    assert "2 of 6 points have no pattern" in ds.attrs["warnings"]
+
+
+def test_the_first_version_of_oxford_has_no_places(tmp_path):
+    ds, = read_acquisitions(oxford(tmp_path / "a.ebsp", version=0))
+    assert ds.intensity.dims == ("position", "detector_y", "detector_x")
+    assert set(ds.intensity[:, 0, 0].to_numpy()) == set(range(6))
+
+
+def test_compressed_and_truncated_patterns_of_oxford_are_refused(tmp_path):
+    with pytest.raises(UnreadableFile, match="compressed"):
+        open_file(oxford(tmp_path / "a.ebsp", compressed=1))
+    path = oxford(tmp_path / "b.ebsp")
+    path.write_bytes(path.read_bytes()[:-5])
+    with pytest.raises(UnreadableFile, match="truncated"):
+        open_file(path)
+
+
+def test_a_flat_map_of_orix_has_one_z_for_all_and_may_hold_several_solutions(tmp_path):
+    path = tmp_path / "a.h5"
+    with h5py.File(path, "w") as file:
+        file["manufacturer"] = np.bytes_("orix")
+        data, header = file.create_group("crystal_map/data"), file.create_group("crystal_map/header")
+        data["phase_id"], data["z"] = np.zeros(6, int), np.zeros(1)
+        data["x"], data["y"] = np.tile(np.arange(3.0), 2), np.repeat(np.arange(2.0), 3)
+        for i, name in enumerate(("phi1", "Phi", "phi2")):
+            data[name] = np.full((6, 4), [0.1 * (i + 1), 9, 9, 9])
+        header["scan_unit"], header["x_step"], header["y_step"] = np.bytes_("um"), 1.0, 1.0
+    ds, = read_acquisitions(path)
+    assert ds.phase.shape == (2, 3)
+    np.testing.assert_allclose(ds.euler_3, np.rad2deg(0.3))

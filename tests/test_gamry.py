@@ -95,3 +95,15 @@ def test_curves_of_a_voltammogram_are_its_cycles(tmp_path):
     assert ds["cycle_number"].values.tolist() == [1, 1, 1, 2, 2, 2]
     np.testing.assert_allclose(ds["potential"], 0.1 * np.arange(6), atol=1e-12)
     np.testing.assert_allclose(ds["current"], 1.0)
+
+
+def test_a_potential_at_open_circuit_is_a_record_without_current(tmp_path):
+    rows = "".join(f"\t{i}\t{5 * i}\t{0.02:g}\n" for i in range(4))
+    table = f"TABLE\t4\n\tPt\tT\tVf\n\t#\ts\tV vs. Ref.\n{rows}"
+    for name, head in (("ocp", "TAG\tCORPOT\nTITLE\tLABEL\tcell\tTest\nCURVE\t"),
+                       ("before", "TAG\tCV\nTITLE\tLABEL\tcell\tTest\nOCVCURVE\t")):
+        (tmp_path / f"{name}.DTA").write_text(f"EXPLAIN\n{head}{table}")
+        (ds,) = read_acquisitions(tmp_path / f"{name}.DTA")
+        assert ds.attrs["technique"] == "cycling"
+        np.testing.assert_array_equal(ds["current"], 0.0)
+        np.testing.assert_allclose(ds["potential"], 0.02)

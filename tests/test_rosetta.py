@@ -480,6 +480,33 @@ def test_tilt_angles_come_from_the_files_beside_a_stack(tmp_path):
     assert any("lists 2 tilts for 4 images" in w for w in ds.attrs["warnings"])
 
 
+def test_a_list_of_tilts_makes_a_stack_of_what_its_header_calls_a_volume_but_not_of_a_reconstruction(tmp_path):
+    stack = np.ones((3, 5, 6), np.float32)
+    for name, technique in (("series.mrc", "tilt_series"), ("series.rec", "tomogram")):
+        path = mrc_writer.write(tmp_path / name, stack, pixel_size_nm=(0.5, 0.5), z_step_nm=0.5)
+        assert read_acquisitions(path)[0].attrs["technique"] == "tomogram"
+        path.with_suffix(".rawtlt").write_text("-60\n0\n60\n")
+        assert read_acquisitions(path)[0].attrs["technique"] == technique
+        path.with_suffix(".rawtlt").unlink()
+
+
+@pytest.mark.parametrize("listed", [False, True])
+def test_tilts_of_the_fei_header_of_before_2014_are_those_of_its_first_records(tmp_path, listed):
+    """1024 records of 32 numbers, however few images there are; a list beside the file comes first."""
+    path = mrc_writer.write(tmp_path / "old.mrc", np.ones((3, 5, 6), np.int16), pixel_size_nm=(0.1, 0.1))
+    raw = bytearray(path.read_bytes())
+    raw[92:96], raw[104:108] = struct.pack("<i", 131072), bytes(4)
+    records = np.zeros((1024, 32), "<f4")
+    records[:3, 0], records[:3, 11] = [-60, 0, 60], 2e-9
+    path.write_bytes(bytes(raw[:1024]) + records.tobytes() + bytes(raw[1024:]))
+    if listed:
+        path.with_suffix(".rawtlt").write_text("-61\n1\n62\n")
+    ds, = read_acquisitions(path)
+    assert ds.attrs["technique"] == "tilt_series"
+    np.testing.assert_allclose(ds.tilt, [-61, 1, 62] if listed else [-60, 0, 60])
+    assert float(ds.x[1] - ds.x[0]) == pytest.approx(2.0)
+
+
 def test_frames_of_one_exposure_are_no_tilt_series(tmp_path):
     """SerialEM notes a section for each frame, all of them at the tilt of the exposure."""
     path = mrc_writer.write_tilt_series(tmp_path / "movie.mrc", np.ones((4, 5, 6), np.float32),

@@ -20,8 +20,10 @@ from datasets.formats.cells.neware import NEWARE
 from datasets.formats.cells.palmsens import PALMSENS
 from datasets.formats.electrons.ang import ANG
 from datasets.formats.electrons.ctf import CTF
+from datasets.formats.electrons.edax_patterns import EDAX_PATTERNS
 from datasets.formats.electrons.h5ebsd import H5EBSD
 from datasets.formats.electrons.nordif import NORDIF
+from datasets.formats.electrons.oxford_patterns import OXFORD_PATTERNS
 from datasets.formats.electrons.pictures import PICTURES
 from datasets.formats.electrons.rosetta import ROSETTA
 from datasets.formats.electrons.rosetta_sniff import HDF5_MAGIC
@@ -78,6 +80,8 @@ FORMATS: tuple[Format, ...] = (
     CTF,
     H5EBSD,
     NORDIF,
+    EDAX_PATTERNS,
+    OXFORD_PATTERNS,
     PICTURES,
     SLICES,
     VAMAS,
@@ -165,8 +169,12 @@ def format_of(path: str | Path) -> Format:
     raise UnknownFormat(path, what, todo=_expected(path))
 
 
-def open_file(path: str | Path) -> tuple[Signal, ...]:
+def open_file(path: str | Path, fmt: Format | None = None) -> tuple[Signal, ...]:
     """Read every signal that a file holds, without deciding what technique made it.
+
+    Parameters
+    ----------
+    fmt : of the file, where `format_of` has told it already
 
     Raises
     ------
@@ -174,7 +182,7 @@ def open_file(path: str | Path) -> tuple[Signal, ...]:
         One line that names the file, what is wrong and where; never another exception.
     """
     path = Path(path)
-    fmt = format_of(path)
+    fmt = fmt or format_of(path)
     try:
         signals = fmt.read(path)
     except FileError:

@@ -8,6 +8,8 @@ import dask.array
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from datasets.errors import UnreadableFile
+
 da: Any = dask.array
 """Dask's functions are not typed."""
 
@@ -44,8 +46,28 @@ def contiguous(path: Path, dtype: DTypeLike, shape: tuple[int, ...], offset: int
     count = prod(shape)
     if count * array.dtype.itemsize > AT_ONCE_BYTES:
         return lazily(array)
-    # faster than a copy out of a memory map, which meets every page of the file anew
-    return np.fromfile(path, array.stored, count, offset=offset).reshape(shape).astype(array.dtype, copy=False)
+    return _whole(array).astype(array.dtype, copy=False)
+
+
+def _whole(array: Contiguous) -> NDArray[Any]:
+    """All of it as stored, the bytes put where they stay: a memory map would meet every page of the file anew.
+
+    Raises
+    ------
+    UnreadableFile
+        If the file ends before the array does.
+    """
+    found = np.empty(array.shape, array.stored)
+    into = found.reshape(-1).view(np.uint8).data
+    with array.path.open("rb", buffering=0) as file:
+        file.seek(array.offset)
+        done = 0
+        while done < into.nbytes and (got := file.readinto(into[done:])):
+            done += got
+    if done < into.nbytes:
+        raise UnreadableFile(array.path, f"is truncated: {done} of the {into.nbytes} bytes of its array are there",
+                             where=f"byte {array.offset + done}")
+    return found
 
 
 def lazily(array: Any, chunks: Any = "auto") -> Any:

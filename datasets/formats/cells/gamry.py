@@ -5,8 +5,8 @@ the kind of experiment, then one line per setting (key, type, value, ..., label)
 and tables. A table is a line (name, "TABLE", sometimes the number of rows), a line of column names, a line of units, and rows,
 all three beginning with a tab. Text is in the code page of the computer; decimals may be commas.
 
-ZCURVE is the impedance; Zimag is the true imaginary part. OCVCURVE is the potential before it, at open circuit: current is zero
-by definition. CURVE tables hold T, Vf and Im; CURVE1, CURVE2 ... are cycles of
+ZCURVE is the impedance; Zimag is the true imaginary part. OCVCURVE is the potential before it, at open circuit, as is the CURVE of
+CORPOT: current is zero by definition. Other CURVE tables hold T, Vf and Im; CURVE1, CURVE2 ... are cycles of
 one experiment and are joined. A surface of 1 cm2 is also what Gamry fills in when nobody says, so it is
 taken with a warning. Dates follow the computer: month/day/year with slashes, as on Gamry's own; where that cannot be told from
 day and month, a warning says so.
@@ -36,6 +36,8 @@ UNITS = {"s": "s", "Hz": "Hz", "ohm": "ohm", "V": "V", "V vs. Ref.": "V", "A": "
 DEFAULT_AREA_CM2 = 1.0
 VOLTAMMETRY = ("CV", "LSV", "CVA", "POTENTIODYNAMIC", "LINPOLRES", "CYCPOL")
 """Tags of experiments that sweep the potential."""
+NO_CURRENT = ("CORPOT",)
+"""Tags of experiments at open circuit throughout."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -172,11 +174,12 @@ def _record(path: Path, table: _Table, settings: Mapping[str, str], conditions: 
                       _fields(table, {}, {"Pt"}), path, settings, conditions, "", warnings)
     known = {"Vf": "potential", "Im": "current", "Temp": "temperature", "Cycle": "cycle_number"}
     fields = _fields(table, known, {"T", "Pt"})
-    kind = "voltammetry" if settings.get("TAG", "").upper() in VOLTAMMETRY else "cycling"
+    tag = settings.get("TAG", "").upper()
+    kind = "voltammetry" if tag in VOLTAMMETRY and table.name != OPEN_CIRCUIT else "cycling"
     kind = kind if "potential" in fields else "record"
     title = settings.get("TITLE", table.name)
-    if table.name == OPEN_CIRCUIT:
-        title = f"{title}, open circuit before"
+    if table.name == OPEN_CIRCUIT or tag in NO_CURRENT:
+        title = f"{title}, open circuit before" if table.name == OPEN_CIRCUIT else title
         if "current" not in fields and "potential" in fields:
             none = Field(np.zeros(table.columns["T"][0].size), "mA")
             fields = {"potential": fields.pop("potential"), "current": none, **fields}

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from datasets.formats.contiguous import lazily
 from datasets.formats.signal import Axis, Field, Signal
-from datasets.units import converted
+from datasets.units import converted, is_calibrated
 
 TOLERANCE = 0.3
 """Of a step: a point further from every node of the grid than this is on no grid. Positions are printed with few digits."""
@@ -56,10 +56,12 @@ def signals_of(path: Path, title: str, points: Points) -> tuple[Signal, ...]:
                        "it is cropped or truncated")
     grid = _grid(points)
     if grid is None:
-        remarks.append("the points are on no rectangular grid: they are kept as points")
+        known = is_calibrated(points.unit) and bool(np.isfinite(points.x).any())
+        remarks.append("the points are on no rectangular grid: they are kept as points" if known else
+                       "the file does not say where the points are: they are kept one after another")
         place = Axis("position", np.arange(points.x.size, dtype=np.float64),
                      also={name: (converted(values, points.unit, "nm"), "nm")
-                           for name, values in (("x", points.x), ("y", points.y))})
+                           for name, values in (("x", points.x), ("y", points.y)) if known})
         axes: tuple[Axis, ...] = (place,)
     else:
         axes = (Axis.even("y", grid.rows, grid.step[0], grid.origin[0], points.unit),

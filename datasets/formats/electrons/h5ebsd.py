@@ -178,8 +178,11 @@ def _conditions(scan: Any, header: Any, phases: list[dict[str, Any]]) -> dict[st
 def _crystal_map(path: Path, group: Any) -> Points:
     """The map of orix: phases count from 0, -1 is not indexed."""
     data, header = group["data"], group["header"]
-    flat = {name: data[name][()] for name in data if is_numeric(data[name]) and data[name].ndim == 1}
+    flat = {name: data[name][()] for name in data if is_numeric(data[name]) and data[name].ndim in (1, 2)}
     count = flat["phase_id"].size if "phase_id" in flat else 0
+    # several solutions for each point stand side by side, the best first; a flat map has one z for all
+    flat = {name: values[:, 0] if values.ndim == 2 and len(values) == count else values for name, values in flat.items()
+            if name not in LEFT_OUT or values.size == count}
     if any(values.size != count for values in flat.values()):
         raise UnreadableFile(path, f"columns of {data.name} have different lengths", todo="the file may be damaged")
     columns = {"phase": Field((flat["phase_id"] + 1).astype(np.int16))}

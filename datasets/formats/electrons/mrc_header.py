@@ -102,6 +102,8 @@ def read_header(path: Path) -> MrcHeader | None:
     tilts = [record["Alpha tilt"] for record in records]
     tilt_deg = np.array(tilts) if len(tilts) == images > 1 and len(set(tilts)) == images else None
     serialem, listed, said = _companions(path, images)
+    # stacks of many programs carry the mark of a volume; a reconstruction, too, may stand beside the list of its tilts
+    listed_for_stack = listed is not None and path.suffix.lower() != ".rec"
     order = struct.unpack(endian + "3i", head[64:76])
     if sorted(order) != [1, 2, 3]:
         order = (1, 2, 3)  # old files leave these bytes empty
@@ -110,7 +112,7 @@ def read_header(path: Path) -> MrcHeader | None:
     x_A, y_A, z_A = (v if np.isfinite(v) else 0.0 for v in struct.unpack(endian + "3f", head[196:208]))
     return MrcHeader(size, endian, mode, (images, rows, columns), BASE_BYTES + extended_bytes,
                      not (stamp == IMOD_STAMP and not flags & 1), step_nm, (x_A / 10, y_A / 10, z_A / 10),
-                     space_group == 1 or space_group > 400, kind.strip(b"\0 ") == b"", order,
+                     (space_group == 1 or space_group > 400) and not listed_for_stack, kind.strip(b"\0 ") == b"", order,
                      labels=tuple(text for text in texts if text), about={**(records[0] if records else {}), **serialem},
                      tilt_deg=listed if listed is not None else tilt_deg, remarks=(*remarks, *said))
 

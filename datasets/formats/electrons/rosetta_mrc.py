@@ -15,7 +15,7 @@ from rsciio import mrc
 
 from datasets.errors import UnreadableFile
 from datasets.formats.contiguous import Contiguous, contiguous, lazily
-from datasets.formats.electrons.mrc_header import BASE_BYTES, MrcHeader, read_header
+from datasets.formats.electrons.mrc_header import BASE_BYTES, SAME_TILT_DEG, MrcHeader, read_header
 
 Rosetta = dict[str, Any]
 
@@ -47,6 +47,10 @@ def read_mrc(path: Path, lazy: bool) -> list[Rosetta]:
         one["data"] = one["data"].view(_stored(header))
         if not old_fei:
             original.pop("fei_header", None)
+        elif axes[0]["index_in_array"] == 0 and len(axes) == 3:
+            axes[0].update(name="frame", units="", scale=1.0, offset=0.0)
+            if (angles := _old_fei_tilts(header, original)) is not None:
+                axes[0].update(name="tilt", units="deg", axis=angles)
     else:
         keep = tuple(i for i, n in enumerate(header.shape) if n > 1) or (2,)
         data = _array(path, header, lazy).reshape([header.shape[i] for i in keep])
@@ -62,6 +66,16 @@ def read_mrc(path: Path, lazy: bool) -> list[Rosetta]:
     if found > header.promised_bytes:
         one["warnings"].append(f"{found - header.promised_bytes} bytes follow behind the values that the header promises")
     return [one]
+
+
+def _old_fei_tilts(header: MrcHeader, original: Rosetta) -> NDArray[np.float64] | None:
+    """One angle for each image: of a list beside the file, else of FEI's records, of which there are always 1024."""
+    images = header.shape[0]
+    recorded = np.asarray(original.get("fei_header", {}).get("a_tilt", ()), np.float64)[:images]
+    for angles in (header.tilt_deg, recorded):
+        if angles is not None and angles.size == images > 1 and np.ptp(angles) >= SAME_TILT_DEG:
+            return angles
+    return None
 
 
 def _array(path: Path, header: MrcHeader, lazy: bool) -> Any:
