@@ -48,6 +48,7 @@ QUANTITY_UNIT: dict[str, str] = {
     "impedance_real": "ohm",
     "impedance_imaginary": "ohm",
     "absorbance": "1",
+    "absorption_coefficient": "1/ppm/m",
     "transmittance": "1",
     "reflectance": "1",
     "single_beam": "arbitrary",

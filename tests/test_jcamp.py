@@ -130,13 +130,6 @@ def test_quantities_have_many_spellings(tmp_path, unit, variable, value):
     assert float(ds[variable][0]) == value
 
 
-def test_transmittance_far_above_one_is_doubted_and_not_corrected(tmp_path):
-    head = ["##YUNITS=TRANSMITTANCE" if line.startswith("##YUNITS") else line for line in HEAD]
-    (ds,) = read_acquisitions(spectrum(tmp_path, "400 180 180 180 180 180 180 180 180 180", head=head))
-    assert float(ds["transmittance"][0]) == 90.0
-    assert any("percent" in w for w in ds.attrs["warnings"])
-
-
 def test_the_spectrum_of_the_virtual_specimen_comes_back(tmp_path):
     wavenumber = np.arange(4000.0, 399.0, -2.0)
     absorbance = 0.4 * np.exp(-((wavenumber - 1440) / 20) ** 2) - 1e-4
@@ -154,3 +147,41 @@ def test_a_few_bytes_do_not_unpack_into_gigabytes(tmp_path):
     head = ["##NPOINTS=40000000" if line.startswith("##NPOINTS") else line for line in HEAD]
     with pytest.raises(FileError, match="NPOINTS is 4e"):
         read_acquisitions(spectrum(tmp_path, "400A0S39999999", head=head))
+
+
+def test_lines_may_be_indented(tmp_path):
+    (ds,) = read_acquisitions(spectrum(tmp_path, "400 10 12 14 14 14", "405 -3 0 25 26", head=[f"  {line}" for line in HEAD]))
+    assert ds.sizes == {"wavenumber": 9}
+
+
+def test_a_file_without_the_label_of_its_format_is_told_by_the_labels_of_a_spectrum(tmp_path):
+    head = [line for line in HEAD if "JCAMP" not in line]
+    (ds,) = read_acquisitions(spectrum(tmp_path, "400 10 12 14 14 14", "405 -3 0 25 26", head=head))
+    assert float(ds["absorbance"][-1]) == 13
+
+
+def test_a_transmittance_of_eighty_is_in_percent_whatever_the_file_calls_it(tmp_path):
+    """And so absorbance is log10(100/80), not -log10(80)."""
+    head = [line.replace("ABSORBANCE", "TRANSMITTANCE").replace("YFACTOR=0.5", "YFACTOR=1") for line in HEAD]
+    (ds,) = read_acquisitions(spectrum(tmp_path, "400 80 80 80 80 80", "405 80 80 80 80", head=head))
+    np.testing.assert_allclose(ds["transmittance"], 0.8)
+    np.testing.assert_allclose(ds["absorbance"], np.log10(100 / 80))
+    assert any("taken as percent" in warning for warning in ds.attrs["warnings"])
+
+
+def test_an_absorption_coefficient_of_a_gas_is_an_infrared_spectrum(tmp_path):
+    """The unit of NIST's quantitative infrared database."""
+    head = [line.replace("ABSORBANCE", "(micromol/mol)-1m-1 (base 10)") for line in HEAD]
+    (ds,) = read_acquisitions(spectrum(tmp_path, "400 10 12 14 14 14", "405 -3 0 25 26", head=head))
+    assert ds.attrs["technique"] == "ftir"
+    assert ds["absorption_coefficient"].attrs["units"] == "1/ppm/m"
+    assert ds.attrs["conditions"]["quantity"] == "absorption_coefficient"
+
+
+def test_a_last_line_of_nothing_but_a_wrong_check_value_loses_no_spectrum(tmp_path):
+    """So ends the polyethylene among the official test files; a wrong check value in the middle stays a fault."""
+    (ds,) = read_acquisitions(spectrum(tmp_path, "400A0KK%%", "404A4j7L", "406@B5J", "408@"))
+    assert ds.sizes == {"wavenumber": 9}
+    assert any("check value" in warning for warning in ds.attrs["warnings"])
+    with pytest.raises(FileError, match="check value"):
+        open_file(spectrum(tmp_path, "400A0KK%%", "404A5j7L", "406@B5J"))

@@ -15,8 +15,10 @@ from datasets.technique import Technique
 from datasets.terms import ARBITRARY
 from datasets.units import compatible, spelled
 
-INSTEAD = ("transmittance", "reflectance", "single_beam", "kubelka_munk", "log_reflectance", "photoacoustic", "phase_spectrum")
-"""What an instrument may record in place of absorbance; `log_reflectance` is -log10(reflectance)."""
+INSTEAD = ("transmittance", "reflectance", "single_beam", "kubelka_munk", "log_reflectance", "photoacoustic", "phase_spectrum",
+           "absorption_coefficient")
+"""What an instrument may record in place of absorbance; `log_reflectance` is -log10(reflectance), and an absorption coefficient
+is an absorbance for each part per million and metre."""
 
 
 def recognises(signal: Signal) -> bool:
@@ -55,7 +57,8 @@ FTIR = Technique(
     dims=("wavenumber",),
     quantities={"absorbance": ("1",)},
     optional={"transmittance": ("1",), "reflectance": ("1",), "single_beam": (ARBITRARY, "V", "1"), "kubelka_munk": ("1",),
-              "log_reflectance": ("1",), "photoacoustic": (ARBITRARY, "V"), "phase_spectrum": ("rad",)},
+              "log_reflectance": ("1",), "photoacoustic": (ARBITRARY, "V"), "phase_spectrum": ("rad",),
+              "absorption_coefficient": ("1/ppm/m",)},
     conditions=(), instead=INSTEAD, rename={name: name for name in INSTEAD},
     recognises=recognises, example=example, finish=finish,
 )

@@ -14,7 +14,9 @@ case, blanks, dashes, slashes and underscores.
   then it is the writer's miscount, the axis follows DELTAX, and a warning says so.
 - Files may hold several blocks (##BLOCKS); each with data becomes a signal. NTUPLES have pages: each DATA TABLE, as
   "(X++(R..R)), XYDATA", becomes a signal with what SYMBOL, UNITS, FACTOR, FIRST, LAST and VAR_DIM say of its two variables.
-- "TRANSMITTANCE" above 1.5 is perhaps in percent: a warning, no correction.
+- Transmittances and reflectances above 2 are in percent, whatever the file calls them, since a fraction cannot be that large;
+  between 1.5 and 2 they stay, with a warning.
+- NIST's quantitative infrared database gives absorption coefficients to base 10, "(micromol/mol)-1m-1 (base 10)".
 """
 
 import re
@@ -42,6 +44,10 @@ KINDS = {"INTERFEROGRAM": "interferogram", "INFRARED": "FTIR", "FTIR": "FTIR", "
 QUANTITIES = {"ABSORBANCE": "absorbance", "TRANSMITTANCE": "transmittance", "TRANSMISSION": "transmittance",
               "REFLECTANCE": "reflectance", "%T": "transmittance", "%R": "reflectance", "KUBELKAMUNK": "kubelka_munk",
               "LOG(1R)": "log_reflectance", "SINGLEBEAM": "single_beam", "PHOTOACOUSTIC": "photoacoustic"}
+ABSORPTION_COEFFICIENT = re.compile(r"\(MICROMOL/MOL\)-1\s*M-1")
+FRACTIONS = ("transmittance", "reflectance")
+LARGEST_FRACTION = 2.0
+"""No noise and no baseline makes more than this of what went in."""
 UNITLESS = ("absorbance", "transmittance", "reflectance", "kubelka_munk", "log_reflectance")
 X_UNITS = {"1/CM": "1/cm", "CM1": "1/cm", "CM-1": "1/cm", "CM^-1": "1/cm", "WAVENUMBER": "1/cm", "WAVENUMBERS": "1/cm",
            "WAVENUMBERS(CM-1)": "1/cm", "WAVENUMBER(CM-1)": "1/cm", "MICROMETERS": "um", "NANOMETERS": "nm", "HZ": "Hz",
@@ -80,8 +86,8 @@ def _blocks(text: str) -> list[_Block]:
     label = ""
     for number, raw in enumerate(text.splitlines(), 1):
         line = raw.split("$$")[0].rstrip()
-        if line.startswith("##"):
-            name, _, value = line[2:].partition("=")
+        if (label_line := line.lstrip()).startswith("##"):
+            name, _, value = label_line[2:].partition("=")
             label = re.sub(r"[\s\-/_]", "", name.upper())
             if label == "TITLE" or not blocks:
                 blocks.append(_Block(number))
@@ -145,19 +151,23 @@ def _signal(path: Path, block: _Block) -> Signal:
     y = y * _number(path, block, "YFACTOR", 1.0)
     unit = labels.get("YUNITS", "").upper()
     quantity = QUANTITIES.get(re.sub(r"[\s\-/_]", "", unit), "")
-    percent = "%" in unit
     name = quantity or next((q for word, q in QUANTITIES.items() if word in unit), "intensity")
+    if ABSORPTION_COEFFICIENT.match(unit):
+        name = "absorption_coefficient"
     if np.isnan(y).any():
         warnings.append(f"{int(np.isnan(y).sum())} values are missing")
-    if name == "transmittance" and not percent and np.nanmax(y, initial=0.0) > 1.5:
-        warnings.append("transmittances above 1.5: they may be in percent, though the file does not say so")
+    percent = "%" in unit or "PERCENT" in unit
+    if name in FRACTIONS and not percent and (top := float(np.nanmax(y, initial=0.0))) > 1.5:
+        percent = top > LARGEST_FRACTION
+        warnings.append(f"{name}s up to {top:.4g}: " + ("taken as percent, though the file does not say so" if percent else
+                                                         "they may be in percent, though the file does not say so"))
     kind = next((k for word, k in KINDS.items() if word in labels.get("DATATYPE", "").upper()), "")
     x_unit = X_UNITS.get(re.sub(r"\s", "", labels.get("XUNITS", "").upper()), labels.get("XUNITS", ""))
     title = ", ".join(part for part in (labels.get("TITLE") or path.stem, labels.get("PAGE", "")) if part)
     axis = Axis("wavenumber" if x_unit == "1/cm" else labels.get("XLABEL", "x").lower(), x, x_unit)
     conditions = {"acquired": when} if (when := _acquired(labels)) else {}
     metadata: dict[str, Any] = {k: v for k, v in labels.items() if len(v) <= 400}
-    field_unit = "1" if name in UNITLESS else ""
+    field_unit = "1" if name in UNITLESS else "1/ppm/m" if name == "absorption_coefficient" else ""
     return Signal(title, (axis,), {name: Field(y / 100 if percent else y, field_unit)}, path, metadata, conditions, kind,
                   tuple(warnings))
 
@@ -194,6 +204,10 @@ def _even(path: Path, block: _Block, warnings: list[str]) -> tuple[NDArray[np.fl
         tokens = (PACKED if packed else PLAIN).findall(line)
         if not tokens or tokens[0][0] in "@%?" or tokens[0][0].isalpha():
             raise UnreadableFile(path, f"expected X and values, found {line[:40]!r}", where=f"line {number}")
+        if difference and len(values) == points and len(tokens) == 2:
+            if _unpacked(tokens[1]) != values[-1]:
+                warnings.append(f"the last line holds nothing but a check value, and that is not the {values[-1]:g} before it")
+            break
         starts.append((len(values) - (1 if difference else 0), float(tokens[0])))
         difference = _unpack(path, number, tokens[1:], values, difference, points)
     if len(values) != points:
@@ -229,7 +243,7 @@ def _unpack(path: Path, number: int, tokens: list[str], values: "array[float]", 
             difference, last = True, float(DIFFERENCE[head] + rest)
             values.append(values[-1] + last)
         else:
-            value = float(SQUEEZED[head] + rest) if head in SQUEEZED else _value(token)
+            value = _unpacked(token)
             difference = False
             if position == 0 and check:
                 if values and value != values[-1]:
@@ -238,6 +252,11 @@ def _unpack(path: Path, number: int, tokens: list[str], values: "array[float]", 
                 continue
             values.append(value)
     return difference
+
+
+def _unpacked(token: str) -> float:
+    """The number of one token that depends on no other."""
+    return float(SQUEEZED[token[0]] + token[1:]) if token[0] in SQUEEZED else _value(token)
 
 
 def _value(token: str) -> float:
@@ -257,10 +276,11 @@ def _acquired(labels: dict[str, str]) -> str:
 
 
 def recognises(head: bytes, path: Path) -> bool:
-    """Labelled data with the label JCAMP-DX near its beginning."""
+    """Labelled data with the label JCAMP-DX near its beginning, or, where a writer forgot it, those of a spectrum."""
     del path
-    start = head.lstrip(b"\xef\xbb\xbf \r\n\t")
-    return start.startswith(b"##") and b"##JCAMP" in start.upper().replace(b" ", b"")
+    start = head.lstrip(b"\xef\xbb\xbf \r\n\t").upper().replace(b" ", b"")
+    return start.startswith(b"##") and (
+        b"##JCAMP" in start or (start.startswith(b"##TITLE=") and b"##XUNITS=" in start and b"##NPOINTS=" in start))
 
 
 def example(folder: Path) -> Path:
