@@ -15,8 +15,9 @@ from datasets.errors import DatasetError
 from datasets.provenance import own_version
 from datasets.sheet import Pair
 from datasets.techniques.tem_image import LATTICE_PIXEL_NM
-from registration import Transform, Warp, align
+from registration import Transform, align
 from registration.transform import Model
+from registration.warp import AnyTransform
 
 IMAGES = ("stem_image", "sem_image", "tem_image")
 MAPS = ("eels", "edx")
@@ -164,7 +165,7 @@ def _same_scan(pair: Pair, fixed: Acquisition, moving: Acquisition) -> dict[str,
             "transform": identity.to_dict()}
 
 
-def error_95_nm(transform: Transform | Warp, moving: xr.DataArray) -> float:
+def error_95_nm(transform: AnyTransform, moving: xr.DataArray) -> float:
     """Radius that holds the true position with 95 % probability, nm: the largest over corners and centre of the field."""
     y, x = moving["y"].values, moving["x"].values
     points = np.array([[a, b] for a in (y[0], y[-1]) for b in (x[0], x[-1])] + [[y.mean(), x.mean()]])

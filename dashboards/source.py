@@ -20,6 +20,7 @@ from datasets.technique import Technique
 from datasets.techniques import TECHNIQUES
 from datasets.terms import SPATIAL
 from registration import FrameError, FrameGraph, Transform
+from registration.warp import AnyTransform
 
 Floats = NDArray[np.float64]
 T = TypeVar("T")
@@ -58,12 +59,12 @@ class Place:
     """Where an acquisition lies in its sample's reference frame.
 
     status : "reference", "placed", "proposed", "rejected", or "none" where nobody tried
-    transform : own frame -> reference frame, None unless placed
+    transform : own frame -> reference frame, straight or bent; None unless placed
     error_nm : 95 % radius as the registration states it, NaN where unknown
     """
 
     status: str
-    transform: Transform | None = None
+    transform: AnyTransform | None = None
     error_nm: float = float("nan")
     reasons: tuple[str, ...] = ()
 

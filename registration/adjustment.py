@@ -9,17 +9,18 @@ No frame is singled out, exact edges stay exact, and a rigid edge stays rigid.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
-from typing import cast
+from itertools import groupby, pairwise
+from typing import Any, cast
 
 import numpy as np
 from scipy.linalg import block_diag, expm
 from scipy.special import chdtrc
 
-from registration.frames import Edge, FrameError, FrameGraph
+from registration.frames import Edge, FrameError, FrameGraph, Step, composed
 from registration.transform import MODELS, Floats, Transform, model_generators, reduced_covariance
+from registration.warp import AnyTransform
 
 ROUNDS, CLOSED = 20, 1e-9
 """Most linearisations, and the closure, in units of its standard deviation, at which no further one is made."""
@@ -28,9 +29,42 @@ RANK = 1e-9
 UNLIKELY = 1e-3
 """Probability below which a correction makes its edge suspected."""
 
-Step = tuple[int, bool]
-"""Number of an edge and whether it is walked from source to target."""
 
+class JointGraph(FrameGraph):
+    """A graph some of whose edges were corrected together: along a path of them their errors are not independent.
+
+    `numbers` are those of the corrected edges, `covariance` that of all their parameters in this order. Along a path that
+    leads over other edges, too, its stretches of corrected edges are taken to be independent of one another.
+    """
+
+    def __init__(self, edges: Iterable[Edge], numbers: Sequence[int], covariance: Floats) -> None:
+        super().__init__(edges)
+        self.numbers, self.covariance = tuple(numbers), covariance
+
+    @property
+    def corrected(self) -> tuple[Transform, ...]:
+        return tuple(cast(Transform, self.edges[n].transform) for n in self.numbers)
+
+    def path(self, source: str, target: str) -> AnyTransform:
+        """As `FrameGraph.path`, with the covariance of edges that err together."""
+        steps = self._route(source, target)
+        if not steps:
+            return super().path(source, target)
+        stretches = [(own, list(part)) for own, part in groupby(steps, key=lambda step: step[0] in self.numbers)]
+        return composed([whole for own, part in stretches
+                         for whole in ([self.joint(part)] if own else map(self._walked, part))])
+
+    def joint(self, steps: Sequence[Step]) -> Transform:
+        """The transform over corrected edges."""
+        edges = self.corrected
+        walk = [(self.numbers.index(n), forward) for n, forward in steps]
+        whole = [edges[n] if forward else edges[n].inverse() for n, forward in walk]
+        model = MODELS[max(MODELS.index(step.model) for step in whole)]
+        matrix = _composed(edges, walk)
+        centre, d = cast(Floats, whole[0].centre), len(matrix)
+        change = _change(edges, walk, matrix[:, :d] @ centre + matrix[:, d])
+        covariance = reduced_covariance(model, d, change @ self.covariance @ change.T)
+        return Transform(whole[0].source, whole[-1].target, matrix, model, centre, covariance)
 
 @dataclass(frozen=True, eq=False)
 class Adjustment:
@@ -40,43 +74,52 @@ class Adjustment:
     size of all corrections in units of the stated covariances, near `freedom` when those are right, and `probability` how
     often chance alone gives as much; NaN without loops. `suspects` are (source, target) of edges whose own correction is
     larger than one in a thousand would be; the edges of a loop that shares none with another one are suspected together.
-    `not_adjusted` are accepted edges without a stated uncertainty: they are left as they are and close no loop.
+    `not_adjusted` are accepted edges that bend or state no uncertainty: they are left as they are and close no loop. A field
+    has an error of its own at every place, which six corrections cannot spread; `FrameGraph.closure` tells whether it fits.
     """
 
-    graph: FrameGraph
+    graph: JointGraph
     chi2: float
     freedom: int
     suspects: tuple[tuple[str, str], ...]
     not_adjusted: tuple[tuple[str, str], ...]
-    edges: tuple[Transform, ...]
-    covariance: Floats
 
     @property
     def probability(self) -> float:
         return float(chdtrc(self.freedom, self.chi2)) if self.freedom else float("nan")
 
     def path(self, source: str, target: str) -> Transform:
-        """The transform between two frames; unlike that of `graph.path`, its covariance knows that edges err together.
+        """The transform between two frames over corrected edges alone.
 
         Raises
         ------
         FrameError
             If no adjusted edges lead from one frame to the other.
         """
-        steps = _walk(self.edges, list(range(len(self.edges))), source, target)
+        edges = self.graph.corrected
+        steps = _walk(edges, list(range(len(edges))), source, target)
         if steps is None:
             raise FrameError(f"no adjusted transforms lead from {source!r} to {target!r}")
         if not steps:
-            return Transform.identity(source, target, self.edges[0].ndim)
-        model = MODELS[max(MODELS.index(self.edges[n].model) for n, _ in steps)]
-        matrix = _composed(self.edges, steps)
-        first = self.edges[steps[0][0]]
-        centre = cast(Floats, first.centre)
-        centre = centre if steps[0][1] else first.apply(centre[None])[0]
-        d = first.ndim
-        change = _change(self.edges, steps, matrix[:, :d] @ centre + matrix[:, d])
-        covariance = reduced_covariance(model, d, change @ self.covariance @ change.T)
-        return Transform(source, target, matrix, model, centre, covariance)
+            return Transform.identity(source, target, edges[0].ndim)
+        return self.graph.joint([(self.graph.numbers[n], forward) for n, forward in steps])
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON; `from_dict` gives back every number bit for bit."""
+        return {"graph": self.graph.to_dict(), "numbers": list(self.graph.numbers),
+                "covariance": self.graph.covariance.tolist(), "chi2": self.chi2, "freedom": self.freedom,
+                "suspects": [list(ends) for ends in self.suspects],
+                "not_adjusted": [list(ends) for ends in self.not_adjusted]}
+
+    @classmethod
+    def from_dict(cls, saved: Mapping[str, Any]) -> Adjustment:
+        """Read what `to_dict` wrote."""
+        plain = FrameGraph.from_dict(saved["graph"])
+        size = int(np.sqrt(sum(len(row) for row in saved["covariance"])))
+        graph = JointGraph(plain.edges, saved["numbers"], np.array(saved["covariance"], np.float64).reshape(size, size))
+        for name in plain.frames():
+            graph.add_frame(name)
+        return cls(graph, float(saved["chi2"]), int(saved["freedom"]), _ends(saved["suspects"]), _ends(saved["not_adjusted"]))
 
 
 def adjusted(graph: FrameGraph) -> Adjustment:
@@ -90,8 +133,8 @@ def adjusted(graph: FrameGraph) -> Adjustment:
     accepted = [n for n, e in enumerate(graph.edges) if e.status == "accepted"]
     if len({graph.edges[n].transform.ndim for n in accepted}) > 1:
         raise FrameError("transforms in 2D and in 3D cannot be adjusted together")
-    known = [n for n in accepted if graph.edges[n].transform.covariance is not None]
-    edges = [graph.edges[n].transform for n in known]
+    linear = [(n, t) for n in accepted if isinstance(t := graph.edges[n].transform, Transform) and t.covariance is not None]
+    known, edges = [n for n, _ in linear], [t for _, t in linear]
     loops = _loops(edges)
     sigma = block_diag(*(e.covariance for e in edges)) if edges else np.zeros((0, 0))
     corrections = np.zeros(len(sigma))
@@ -106,12 +149,12 @@ def adjusted(graph: FrameGraph) -> Adjustment:
         moved = [replace(e, covariance=sigma[part, part]) for e, part in zip(moved, _parts(edges), strict=True)]
     new = list(graph.edges)
     for n, transform in zip(known, moved, strict=True):
-        new[n] = Edge(transform, "accepted", graph.edges[n].note)
-    whole = FrameGraph(new)
+        new[n] = replace(graph.edges[n], transform=transform)
+    whole = JointGraph(new, known, sigma)
     for name in graph.frames():
         whole.add_frame(name)
-    left = tuple((t.source, t.target) for t in (graph.edges[n].transform for n in accepted) if t.covariance is None)
-    return Adjustment(whole, chi2, freedom, suspects, left, tuple(moved), sigma)
+    left = tuple((e.transform.source, e.transform.target) for n in accepted if n not in known for e in [graph.edges[n]])
+    return Adjustment(whole, chi2, freedom, suspects, left)
 
 
 def _closed(edges: list[Transform], loops: list[list[Step]],
@@ -199,6 +242,10 @@ def _parts(edges: Sequence[Transform]) -> list[slice]:
     """Where the parameters of each edge stand among those of all."""
     ends = np.cumsum([0, *(model_generators(e.model, e.ndim).shape[1] for e in edges)])
     return [slice(int(a), int(b)) for a, b in pairwise(ends)]
+
+
+def _ends(saved: Iterable[Sequence[str]]) -> tuple[tuple[str, str], ...]:
+    return tuple((source, target) for source, target in saved)
 
 
 def _size(correction: Floats, covariance: Floats) -> float:

@@ -11,8 +11,7 @@ import numpy as np
 from registration.candidate import Candidate
 from registration.quality import Verdict
 from registration.saved import read_transform
-from registration.transform import Transform
-from registration.warp import Warp
+from registration.warp import AnyTransform
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,7 +29,7 @@ class Alignment:
     `metrics["evidence_middle"]`.
     """
 
-    transform: Transform | Warp
+    transform: AnyTransform
     verdict: Verdict
     reasons: tuple[str, ...]
     metrics: dict[str, float]

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import count
 from typing import Any, Literal
 
 import numpy as np
 
 from datasets.errors import DatasetError
+from registration.candidate import Candidate
+from registration.saved import read_transform
 from registration.transform import Floats, Transform
+from registration.warp import AnyTransform
 
+Step = tuple[int, bool]
+"""Number of an edge and whether it is walked from source to target."""
 Status = Literal["accepted", "proposed", "rejected"]
 STATUSES: tuple[Status, ...] = ("accepted", "proposed", "rejected")
 
@@ -23,11 +28,15 @@ class FrameError(DatasetError):
 
 @dataclass(frozen=True)
 class Edge:
-    """One transform of the graph and what was decided about it; only accepted ones are used."""
+    """One transform of the graph and what was decided about it; only accepted ones are used.
 
-    transform: Transform
+    `candidates` are rival poses of the same two frames that the images left possible, best first.
+    """
+
+    transform: AnyTransform
     status: Status = "accepted"
     note: str = ""
+    candidates: tuple[Candidate, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -44,20 +53,21 @@ class Closure:
 
 
 class FrameGraph:
-    """Named frames and the transforms between them; several rival transforms between two frames are allowed."""
+    """Named frames and the transforms between them, linear or bent; several between two frames are allowed."""
 
     def __init__(self, edges: Iterable[Edge] = ()) -> None:
         self.edges: list[Edge] = []
         self._alone: list[str] = []
         for edge in edges:
-            self.add(edge.transform, edge.status, edge.note)
+            self.add(edge.transform, edge.status, edge.note, edge.candidates)
 
     def add_frame(self, name: str) -> None:
         """Make a frame known although nothing relates it to another yet."""
         if name not in self._alone:
             self._alone.append(name)
 
-    def add(self, transform: Transform, status: Status = "accepted", note: str = "") -> None:
+    def add(self, transform: AnyTransform, status: Status = "accepted", note: str = "",
+            candidates: Iterable[Candidate] = ()) -> None:
         """Add one transform.
 
         Raises
@@ -69,7 +79,28 @@ class FrameGraph:
             raise FrameError(f"status {status!r} is none of {', '.join(STATUSES)}")
         if transform.source == transform.target:
             raise FrameError(f"a transform maps frame {transform.source!r} to itself")
-        self.edges.append(Edge(transform, status, note))
+        self.edges.append(Edge(transform, status, note, tuple(candidates)))
+
+    def pick(self, source: str, target: str, number: int, note: str = "picked by a person") -> None:
+        """Accept candidate `number` (from 0) of the newest transform from source to target, which is rejected.
+
+        Nothing is lost: the rejected edge keeps its transform and all its candidates.
+
+        Raises
+        ------
+        FrameError
+            If there is no such transform or candidate.
+        """
+        found = [n for n, e in enumerate(self.edges) if (e.transform.source, e.transform.target) == (source, target)]
+        if not found:
+            raise FrameError(f"no transform from {source!r} to {target!r}; {source!r} is connected to "
+                             f"{_listed(self.connected(source), source)}")
+        edge = self.edges[found[-1]]
+        if not 0 <= number < len(edge.candidates):
+            raise FrameError(f"the transform from {source!r} to {target!r} has {len(edge.candidates)} candidates; "
+                             f"there is no candidate {number}")
+        self.edges[found[-1]] = replace(edge, status="rejected", note=f"candidate {number} was picked instead")
+        self.add(edge.candidates[number].transform, "accepted", note)
 
     def frames(self) -> list[str]:
         """All frames, in the order they became known."""
@@ -83,7 +114,7 @@ class FrameGraph:
             found += [n for n in self._steps(name) if n not in found]
         return sorted(found)
 
-    def path(self, source: str, target: str) -> Transform:
+    def path(self, source: str, target: str) -> AnyTransform:
         """The transform from one frame to another over accepted edges.
 
         The path with the fewest edges is taken, since every edge may be wrong in a way its covariance does not know; among
@@ -94,29 +125,31 @@ class FrameGraph:
         FrameError
             If a frame is unknown or no accepted path exists; the message says which frames are connected.
         """
+        steps = self._route(source, target)
+        if not steps:
+            return Transform.identity(source, target, self._ndim())
+        return composed([self._walked(step) for step in steps])
+
+    def _route(self, source: str, target: str) -> list[Step]:
         known = self.frames()
         unknown = [f for f in (source, target) if f not in known]
         if unknown:
             names = ", ".join(map(repr, known)) or "none"
             raise FrameError(f"unknown frame {', '.join(map(repr, unknown))}; known are {names}")
-        if source == target:
-            return Transform.identity(source, target, self._ndim())
         tie = count()
-        queue: list[tuple[int, float, int, str, Transform | None]] = [(0, 0.0, next(tie), source, None)]
+        queue: list[tuple[int, float, int, str, list[Step]]] = [(0, 0.0, next(tie), source, [])]
         done: set[str] = set()
         while queue:
             edges, variance, _, name, so_far = heapq.heappop(queue)
-            if name == target and so_far is not None:
+            if name == target:
                 return so_far
             if name in done:
                 continue
             done.add(name)
             for other, steps in self._steps(name).items():
-                if other in done:
-                    continue
-                for step in steps:
-                    whole = step if so_far is None else so_far.then(step)
-                    heapq.heappush(queue, (edges + 1, variance + _variance(step), next(tie), other, whole))
+                for step in steps if other not in done else ():
+                    more = variance + _variance(self._walked(step))
+                    heapq.heappush(queue, (edges + 1, more, next(tie), other, [*so_far, step]))
         waiting = [e for e in self.edges
                    if e.status != "accepted" and {e.transform.source, e.transform.target} == {source, target}]
         why = f" ({waiting[-1].status}{': ' + waiting[-1].note if waiting[-1].note else ''})" if waiting else ""
@@ -132,15 +165,15 @@ class FrameGraph:
             If two neighbours of the loop are not directly related.
         """
         loop = tuple(frames)
-        whole: Transform | None = None
+        walk: list[AnyTransform] = []
         for here, there in zip(loop, (*loop[1:], loop[0]), strict=True):
             steps = self._steps(here).get(there)
             if not steps:
                 raise FrameError(f"no accepted transform between {here!r} and {there!r}")
-            step = min(steps, key=_variance)
-            whole = step if whole is None else whole.then(step)
-        if whole is None:
+            walk.append(min(map(self._walked, steps), key=_variance))
+        if not walk:
             raise FrameError("a loop of no frames")
+        whole = composed(walk)
         residual = whole.apply(points) - points
         covariance = whole.covariance_at(points)
         if not np.isfinite(covariance).all() or (np.linalg.matrix_rank(covariance) < whole.ndim).any():
@@ -151,34 +184,52 @@ class FrameGraph:
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON."""
         return {"frames": self.frames(),
-                "edges": [{"transform": e.transform.to_dict(), "status": e.status, "note": e.note} for e in self.edges]}
+                "edges": [{"transform": e.transform.to_dict(), "status": e.status, "note": e.note,
+                           "candidates": [c.to_dict() for c in e.candidates]} for e in self.edges]}
 
     @classmethod
     def from_dict(cls, saved: Mapping[str, Any]) -> FrameGraph:
         """Read what `to_dict` wrote."""
-        graph = cls(Edge(Transform.from_dict(e["transform"]), e["status"], e.get("note", "")) for e in saved["edges"])
+        graph = cls(Edge(read_transform(e["transform"]), e["status"], e.get("note", ""),
+                         tuple(Candidate.from_dict(c) for c in e.get("candidates", ()))) for e in saved["edges"])
         for name in saved.get("frames", ()):
             graph.add_frame(name)
         return graph
 
-    def _steps(self, frame: str) -> dict[str, list[Transform]]:
-        """Neighbour -> accepted transforms from this frame to it."""
-        steps: dict[str, list[Transform]] = {}
-        for edge in self.edges:
-            if edge.status == "accepted" and frame in (edge.transform.source, edge.transform.target):
-                step = edge.transform if edge.transform.source == frame else edge.transform.inverse()
-                steps.setdefault(step.target, []).append(step)
+    def _steps(self, frame: str) -> dict[str, list[Step]]:
+        """Neighbour -> steps over accepted edges from this frame to it."""
+        steps: dict[str, list[Step]] = {}
+        for number, edge in enumerate(self.edges):
+            ends = edge.transform.source, edge.transform.target
+            if edge.status == "accepted" and frame in ends:
+                forward = ends[0] == frame
+                steps.setdefault(ends[forward], []).append((number, forward))
         return steps
+
+    def _walked(self, step: Step) -> AnyTransform:
+        number, forward = step
+        transform = self.edges[number].transform
+        return transform if forward else transform.inverse()
 
     def _ndim(self) -> int:
         return self.edges[0].transform.ndim if self.edges else 2
 
 
-def _variance(step: Transform) -> float:
-    """Stated variance of position at the centre of a transform, in units of its own scale; infinite when unknown."""
-    if step.covariance is None:
-        return float("inf")
-    return float(np.trace(step.covariance[:step.ndim, :step.ndim])) / step.scale**2
+def composed(steps: Iterable[AnyTransform]) -> AnyTransform:
+    """Transforms one after the other made one; their errors are taken to be independent."""
+    first, *others = steps
+    whole: AnyTransform = first
+    for step in others:
+        whole = whole.then(step)
+    return whole
+
+
+def _variance(step: AnyTransform) -> float:
+    """Stated variance of position in the middle of a transform, in units of its own scale; infinite when unknown."""
+    middle = step.middle[None]
+    variance = float(np.trace(step.covariance_at(middle)[0]))
+    area = float(abs(np.linalg.det(step.linear_at(middle)[0])) ** (2 / step.ndim))
+    return variance / area if np.isfinite(variance) else float("inf")
 
 
 def _listed(names: list[str], but: str) -> str:

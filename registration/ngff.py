@@ -7,14 +7,14 @@ as NGFF asks.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from registration.frames import FrameGraph
 from registration.transform import AXES, Transform, TransformError
-from registration.warp import Field, GridField, Warp
+from registration.warp import AnyTransform, Chain, Field, GridField, Warp
 
 VERSION = "0.6.dev"
 UNIT = "nanometer"
@@ -25,7 +25,7 @@ def coordinate_system(name: str, ndim: int) -> dict[str, Any]:
     return {"name": name, "axes": [{"name": a, "type": "space", "unit": UNIT} for a in AXES[-ndim:]]}
 
 
-def coordinate_transformation(transform: Transform | Warp) -> dict[str, Any]:
+def coordinate_transformation(transform: AnyTransform) -> dict[str, Any]:
     """One transform with `input` and `output`: `identity`, `translation`, `scale`, `rotation`, `affine`, or, where it bends, a
     `sequence` with `displacements`.
 
@@ -41,6 +41,8 @@ def coordinate_transformation(transform: Transform | Warp) -> dict[str, Any]:
     if isinstance(transform, Transform):
         whole = transform.to_dict()
         return {**_linear(transform), **ends, "correlate": {key: whole[key] for key in ("model", "centre", "covariance")}}
+    if isinstance(transform, Chain):
+        return {"type": "sequence", "transformations": [coordinate_transformation(link) for link in transform.links], **ends}
     bend = {"type": "displacements", "path": _path(transform), "interpolation": "linear"}
     _grid(transform.field, transform)
     steps = [_linear(transform.before), bend, _linear(transform.after)]
@@ -50,7 +52,7 @@ def coordinate_transformation(transform: Transform | Warp) -> dict[str, Any]:
     return {"type": "inverseOf", "transformation": {**sequence, "input": transform.target, "output": transform.source}, **ends}
 
 
-def displacement_arrays(transform: Transform | Warp) -> dict[str, dict[str, Any]]:
+def displacement_arrays(transform: AnyTransform) -> dict[str, dict[str, Any]]:
     """Path -> the array that a warp's `displacements` points to (nm, last axis the component) and where its nodes lie.
 
     A B-spline's coefficients are turned into its values at the nodes of a grid four times finer, between which NGFF
@@ -58,6 +60,8 @@ def displacement_arrays(transform: Transform | Warp) -> dict[str, dict[str, Any]
     """
     if isinstance(transform, Transform):
         return {}
+    if isinstance(transform, Chain):
+        return {path: array for link in transform.links for path, array in displacement_arrays(link).items()}
     field = _grid(transform.field, transform)
     count = [n if field.order == 1 else 4 * (n - 3) + 1 for n in field.values.shape[:-1]]
     step = field.step if field.order == 1 else field.step / 4
@@ -69,10 +73,9 @@ def displacement_arrays(transform: Transform | Warp) -> dict[str, dict[str, Any]
     return {_path(transform): {"values": values, "coordinateTransformations": placed}}
 
 
-def graph_to_ngff(graph: FrameGraph, others: Iterable[Warp] = ()) -> dict[str, Any]:
+def graph_to_ngff(graph: FrameGraph) -> dict[str, Any]:
     """The accepted transforms of a sample, and its frames, as `ome` metadata."""
-    accepted: list[Transform | Warp] = [e.transform for e in graph.edges if e.status == "accepted"]
-    accepted += others
+    accepted = [e.transform for e in graph.edges if e.status == "accepted"]
     ndim = {name: t.ndim for t in accepted for name in (t.source, t.target)}
     return {"ome": {"version": VERSION, "coordinateSystems": [coordinate_system(n, d) for n, d in ndim.items()],
                     "coordinateTransformations": [coordinate_transformation(t) for t in accepted]}}

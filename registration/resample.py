@@ -11,7 +11,7 @@ import xarray as xr
 
 from registration.picture import ImageError, axis_faults
 from registration.transform import AXES, Floats, Transform, TransformError
-from registration.warp import Warp
+from registration.warp import AnyTransform
 
 PER_PIXEL = 3
 """Samples along each pixel of the finer image when it is averaged over the area of a coarser one."""
@@ -22,7 +22,7 @@ KNOTS = 17
 """Places along each axis at which a bent map is asked how much it stretches and how sure it is."""
 
 
-def resample(moving: xr.DataArray, transform: Transform | Warp, like: xr.DataArray,
+def resample(moving: xr.DataArray, transform: AnyTransform, like: xr.DataArray,
              std: xr.DataArray | None = None) -> xr.Dataset:
     """The moving image on the pixels of `like`; both may be volumes.
 
@@ -34,7 +34,7 @@ def resample(moving: xr.DataArray, transform: Transform | Warp, like: xr.DataArr
     ----------
     moving : (..., y, x), or (..., z, y, x) for a transform in 3D, coordinates in nm
     transform : moving -> frame of `like`
-        Linear or bent (a `Warp`).
+        Linear or bent (a `Warp` or a `Chain`).
     like : with coordinates y and x (and z) in nm
         Only its coordinates are used.
     std : same dims as `moving`
@@ -74,7 +74,7 @@ def resample(moving: xr.DataArray, transform: Transform | Warp, like: xr.DataArr
     start, target_step = _grid(like, dims)
     shape = tuple(like.sizes[d] for d in dims)
     there = start + (np.array(shape) - 1) * target_step * _lattice(transform.ndim)
-    stretch = _linear_at(back, there) * target_step / step[:, None]
+    stretch = _stretch(back, there) * target_step / step[:, None]
     ratio = float(np.abs(stretch).sum(1).max())
     coarser = bool(ratio > 1 + 1e-6)
     lead = moving.shape[:-len(dims)]
@@ -84,7 +84,7 @@ def resample(moving: xr.DataArray, transform: Transform | Warp, like: xr.DataArr
     inside = weight >= 0.5
     coords: dict[Any, Any] = {d: like[d] for d in dims} | {d: moving[d] for d in moving.dims[:len(lead)] if d in moving.coords}
     name = str(moving.name or "values")
-    forward = np.linalg.inv(_linear_at(back, there))
+    forward = np.linalg.inv(_stretch(back, there))
     finest = np.abs(target_step).max() if coarser else np.linalg.norm(forward * step, axis=1).max()
     attrs = {**moving.attrs, "units": moving.attrs.get("units", "arbitrary"), "frame": transform.target,
              "resampling": "area mean" if coarser else "linear interpolation", "resolution_nm": float(finest)}
@@ -118,12 +118,12 @@ def _lattice(ndim: int, count: int = KNOTS) -> Floats:
     return np.stack(np.meshgrid(*[np.linspace(0, 1, count)] * ndim, indexing="ij"), -1).reshape(-1, ndim)
 
 
-def _linear_at(transform: Transform | Warp, points: Floats) -> Floats:
+def _stretch(transform: AnyTransform, points: Floats) -> Floats:
     """(n, d, d), n = 1 for a linear map: how it stretches at points."""
-    return transform.linear[None] if isinstance(transform, Transform) else transform.linear_at(points)
+    return transform.linear_at(points[:1] if isinstance(transform, Transform) else points)
 
 
-def _sampled(source: Floats, back: Transform | Warp, origin: Floats, step: Floats, start: Floats, target_step: Floats,
+def _sampled(source: Floats, back: AnyTransform, origin: Floats, step: Floats, start: Floats, target_step: Floats,
              shape: tuple[int, ...], per_side: int, squared: bool = False) -> tuple[Floats, Floats]:
     """Values (n, *shape) and the part (*shape) of each target pixel that holds data."""
     rows = max(1, BLOCK // int(np.prod(shape[1:])))
@@ -174,7 +174,7 @@ def _linear(source: Floats, at: Floats, squared: bool = False) -> tuple[Floats, 
     return np.where(seen, values, 0.0), np.asarray(seen, np.float64)
 
 
-def _position_std(transform: Transform | Warp, back: Transform | Warp, start: Floats, step: Floats,
+def _position_std(transform: AnyTransform, back: AnyTransform, start: Floats, step: Floats,
                   shape: tuple[int, ...]) -> Floats:
     """Root mean square position error (*shape), nm."""
     if isinstance(transform, Transform) and transform.covariance is None:

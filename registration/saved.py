@@ -7,7 +7,7 @@ from typing import Any
 
 from registration.thin_plate import ThinPlateField
 from registration.transform import Transform, TransformError
-from registration.warp import Field, GridField, Warp
+from registration.warp import AnyTransform, Chain, Field, GridField, Warp
 
 FIELDS: dict[str, Callable[[Mapping[str, Any]], Field]] = {
     "grid": GridField.from_dict,
@@ -16,16 +16,20 @@ FIELDS: dict[str, Callable[[Mapping[str, Any]], Field]] = {
 """Kind of displacement field -> how a saved one is read."""
 
 
-def read_transform(saved: Mapping[str, Any]) -> Transform | Warp:
-    """Read a linear transform or a warp.
+def read_transform(saved: Mapping[str, Any]) -> AnyTransform:
+    """Read a linear transform, a warp, or a chain of warps.
 
     Raises
     ------
     TransformError
         If parts are missing or the kind of field is unknown.
     """
-    if saved.get("model") != "warp":
-        return Transform.from_dict(saved)
+    if saved.get("model") == "chain":
+        return Chain(tuple(_warp(link) for link in saved["links"]))
+    return _warp(saved) if saved.get("model") == "warp" else Transform.from_dict(saved)
+
+
+def _warp(saved: Mapping[str, Any]) -> Warp:
     missing = [key for key in ("before", "field", "after", "inverted") if key not in saved]
     if missing:
         raise TransformError(f"a saved warp lacks {', '.join(missing)}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal, cast
+from typing import Any, Literal, Protocol, TypeVar, cast, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -24,6 +24,15 @@ MODEL_TOLERANCE = 1e-6
 
 class TransformError(DatasetError):
     """A transform cannot exist, or cannot be combined as asked."""
+
+
+class Bent(Protocol):
+    """A map that is not linear, which knows how a linear one in front of it joins it."""
+
+    def preceded_by(self, other: Transform, /) -> Any: ...
+
+
+B = TypeVar("B", bound=Bent)
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,6 +122,15 @@ class Transform:
         a = self.linear
         return float(np.degrees(np.arctan2(a[1, 0] - a[0, 1], a[0, 0] + a[1, 1])))
 
+    @property
+    def middle(self) -> Floats:
+        """(d,) nm in the source frame: where it is known best."""
+        return cast(Floats, self.centre)
+
+    def linear_at(self, points: ArrayLike) -> Floats:
+        """(n, d, d) derivative of the map at points (n, d): the same everywhere."""
+        return np.broadcast_to(self.linear, (len(self._points(points)), self.ndim, self.ndim))
+
     def apply(self, points: ArrayLike) -> Floats:
         """Positions (n, d) in nm of the source frame -> positions (n, d) in nm of the target frame."""
         p = self._points(points)
@@ -149,14 +167,24 @@ class Transform:
             covariance = reduced_covariance(self.model, self.ndim, full)
         return Transform(self.target, self.source, np.c_[back, -back @ self.shift], self.model, centre, covariance)
 
-    def then(self, other: Transform) -> Transform:
+    @overload
+    def then(self, other: Transform) -> Transform: ...
+
+    @overload
+    def then(self, other: B) -> B: ...
+
+    def then(self, other: Transform | B) -> Transform | B:
         """The map followed by another; covariances add up where the second one starts from (first order, independent).
+
+        What is not linear says itself what becomes of a linear map in front of it.
 
         Raises
         ------
         TransformError
             If the other does not start in the frame where this one ends.
         """
+        if not isinstance(other, Transform):
+            return cast(B, other.preceded_by(self))
         if other.source != self.target or other.ndim != self.ndim:
             raise TransformError(f"{self._name()} cannot be followed by {other._name()}: the first ends in "
                                  f"{self.target!r} ({self.ndim}D), the second starts in {other.source!r} ({other.ndim}D)")

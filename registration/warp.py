@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from itertools import product
-from typing import Any, Protocol
+from itertools import pairwise, product
+from typing import Any, Protocol, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -136,7 +136,7 @@ class GridField:
 class Warp:
     """`before`, then p -> p + field(p), then `after`; or the inverse of that where `inverted`.
 
-    A warp may be followed or preceded by linear transforms; two warps in a row are applied one after the other, not merged.
+    Linear transforms in front of it and behind it become part of it; two warps in a row make a `Chain`.
 
     Raises
     ------
@@ -214,17 +214,36 @@ class Warp:
             return replace(self, before=self.before.renamed(source=target), after=self.after.renamed(target=source))
         return replace(self, before=self.before.renamed(source=source), after=self.after.renamed(target=target))
 
-    def then(self, other: Transform) -> Warp:
-        """The map followed by a linear one."""
+    @property
+    def middle(self) -> Floats:
+        """(d,) nm in the source frame: the middle of the field."""
+        start = self.before.inverse().apply(self.field.knots().mean(0, keepdims=True))
+        return np.asarray((self.inverse().apply(start) if self.inverted else start)[0], np.float64)
+
+    @overload
+    def then(self, other: Transform) -> Warp: ...
+
+    @overload
+    def then(self, other: Warp | Chain) -> Chain: ...
+
+    def then(self, other: AnyTransform) -> Warp | Chain:
+        """The map followed by another."""
         if not isinstance(other, Transform):
-            raise TransformError(f"{self._name()} cannot be merged with {other.source!r} -> {other.target!r}: two warps; "
-                                 "apply one after the other")
+            return other.preceded_by(self)
         if self.inverted:
             return replace(self, before=other.inverse().then(self.before))
         return replace(self, after=self.after.then(other))
 
-    def preceded_by(self, other: Transform) -> Warp:
-        """A linear map followed by this one."""
+    @overload
+    def preceded_by(self, other: Transform) -> Warp: ...
+
+    @overload
+    def preceded_by(self, other: Warp | Chain) -> Chain: ...
+
+    def preceded_by(self, other: AnyTransform) -> Warp | Chain:
+        """Another map followed by this one."""
+        if not isinstance(other, Transform):
+            return Chain((*_links(other), self))
         if self.inverted:
             return replace(self, after=self.after.then(other.inverse()))
         return replace(self, before=other.then(self.before))
@@ -249,6 +268,112 @@ class Warp:
             bend = np.eye(self.ndim) + self.field.gradient(at)
             at = at - np.linalg.solve(bend, miss[..., None])[..., 0]
         raise TransformError(f"{self._name()}: the inverse was not found within {ITERATIONS} steps; the field is too steep")
+
+
+@dataclass(frozen=True, eq=False)
+class Chain:
+    """Warps one after the other: two fields do not merge into one. Linear maps between them are part of either.
+
+    Raises
+    ------
+    TransformError
+        If a link does not start where the one before it ends.
+    """
+
+    links: tuple[Warp, ...]
+
+    def __post_init__(self) -> None:
+        for first, second in pairwise(self.links):
+            if first.target != second.source or first.ndim != second.ndim:
+                raise TransformError(f"warp {first.source!r} -> {first.target!r} ({first.ndim}D) cannot be followed by warp "
+                                     f"{second.source!r} -> {second.target!r} ({second.ndim}D)")
+
+    @property
+    def source(self) -> str:
+        return self.links[0].source
+
+    @property
+    def target(self) -> str:
+        return self.links[-1].target
+
+    @property
+    def ndim(self) -> int:
+        return self.links[0].ndim
+
+    @property
+    def model(self) -> str:
+        return "chain"
+
+    @property
+    def middle(self) -> Floats:
+        """(d,) nm in the source frame: the middle of the first field."""
+        return self.links[0].middle
+
+    def apply(self, points: ArrayLike) -> Floats:
+        """Positions (n, d) in nm of the source frame -> positions (n, d) in nm of the target frame."""
+        at = np.asarray(points, np.float64)
+        for link in self.links:
+            at = link.apply(at)
+        return at
+
+    def covariance_at(self, points: ArrayLike) -> Floats:
+        """Covariance (n, d, d), nm² in the target frame, of the images of points (n, d): the error of each link, carried
+        through the links behind it (first order, independent); NaN when nothing is known.
+        """
+        at = np.asarray(points, np.float64)
+        whole = np.zeros((len(at), self.ndim, self.ndim))
+        for link in self.links:
+            bend = link.linear_at(at)
+            whole = bend @ whole @ bend.transpose(0, 2, 1) + link.covariance_at(at)
+            at = link.apply(at)
+        return whole
+
+    def std_at(self, points: ArrayLike) -> Floats:
+        """Standard deviation (n, d), nm along the target's axes, of the images of points (n, d); NaN if unknown."""
+        return np.asarray(np.sqrt(np.maximum(np.einsum("nii->ni", self.covariance_at(points)), 0)), np.float64)
+
+    def linear_at(self, points: ArrayLike) -> Floats:
+        """(n, d, d) derivative of the map at points (n, d)."""
+        at = np.asarray(points, np.float64)
+        whole = np.broadcast_to(np.eye(self.ndim), (len(at), self.ndim, self.ndim))
+        for link in self.links:
+            whole = link.linear_at(at) @ whole
+            at = link.apply(at)
+        return np.asarray(whole, np.float64)
+
+    def renamed(self, source: str, target: str) -> Chain:
+        """The same map between frames of other names."""
+        first = self.links[0].renamed(source, self.links[0].target)
+        last = self.links[-1].renamed(self.links[-1].source, target)
+        return Chain((first, *self.links[1:-1], last))
+
+    def inverse(self) -> Chain:
+        """The map from target to source."""
+        return Chain(tuple(link.inverse() for link in reversed(self.links)))
+
+    def then(self, other: AnyTransform) -> Chain:
+        """The map followed by another."""
+        if isinstance(other, Transform):
+            return Chain((*self.links[:-1], self.links[-1].then(other)))
+        return Chain((*self.links, *_links(other)))
+
+    def preceded_by(self, other: AnyTransform) -> Chain:
+        """Another map followed by this one."""
+        if isinstance(other, Transform):
+            return Chain((self.links[0].preceded_by(other), *self.links[1:]))
+        return Chain((*_links(other), *self.links))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON; `read_transform` (saved.py) gives back every number bit for bit."""
+        return {"model": "chain", "source": self.source, "target": self.target, "links": [w.to_dict() for w in self.links]}
+
+
+AnyTransform = Transform | Warp | Chain
+"""What may lie between two frames."""
+
+
+def _links(bent: Warp | Chain) -> tuple[Warp, ...]:
+    return bent.links if isinstance(bent, Chain) else (bent,)
 
 
 def least_jacobian(field: Field) -> float:

@@ -1,10 +1,12 @@
 """Loops of frames close after the adjustment, by no more than the stated errors, and what is stated afterwards holds."""
 
+import json
+
 import numpy as np
 import pytest
 from scipy.stats import chi2
 
-from registration import FrameError, FrameGraph, Transform, adjusted
+from registration import Adjustment, FrameError, FrameGraph, Transform, adjusted
 from registration.transform import n_parameters
 
 POINTS = np.array([[0.0, 0.0], [400.0, 0.0], [0.0, 400.0], [250.0, 300.0]])
@@ -176,3 +178,23 @@ def test_a_loop_that_is_a_mirror_image_is_refused_in_plain_words():
     mirror = Transform(flipped.source, flipped.target, turned, "rigid", flipped.centre, flipped.covariance)
     with pytest.raises(FrameError, match="too far from closing"):
         adjusted(FrameGraph([*graph.edges[:3], type(graph.edges[3])(mirror)]))
+
+
+def test_a_saved_adjustment_is_the_same_bit_for_bit():
+    rng = np.random.default_rng(10)
+    frames, _, pairs = square(rng)
+    found = adjusted(graph_of(rng, frames, pairs))
+    back = Adjustment.from_dict(json.loads(json.dumps(found.to_dict())))
+    assert back.to_dict() == found.to_dict()
+    assert (back.graph.path("a", "d").covariance == found.path("a", "d").covariance).all()
+
+
+def test_a_path_of_the_adjusted_graph_knows_that_its_edges_err_together():
+    """A chain of two edges of a loop of three is as certain as the direct edge: after the adjustment they are one thing."""
+    rng = np.random.default_rng(11)
+    frames, _, _ = square(rng)
+    found = adjusted(graph_of(rng, frames, [("a", "b"), ("b", "c"), ("a", "c")]))
+    direct, around = found.graph.path("a", "c"), found.graph.joint([(0, True), (1, True)])
+    assert around.std_at(POINTS) == pytest.approx(direct.std_at(POINTS), rel=0.02)
+    apart = found.graph.edges[0].transform.then(found.graph.edges[1].transform)
+    assert (apart.std_at(POINTS) > direct.std_at(POINTS)).all(), "taken to be independent, it would look less certain"

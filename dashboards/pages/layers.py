@@ -57,7 +57,7 @@ def layer_panel(source: Source, view: View, layers: list[tuple[Picture, Layer]])
     """The list of layers, from top to bottom, and of what is not among them."""
     units = {p.unit: p.technique.name for p, _ in layers}
     several = {name for name in units.values() if list(units.values()).count(name) > 1}
-    rows = [_layer_row(p, layer, view.places.get(p.unit), several=p.technique.name in several) for p, layer in reversed(layers)]
+    rows = [_layer_row(p, layer, view, several=p.technique.name in several) for p, layer in reversed(layers)]
     own = {a.unit: a for a in source.acquisitions(view.sample)}
     pictured = {p.unit for p in source.pictures(view.sample)}
     elsewhere = [u for u in sorted(pictured) if u not in view.matrices]
@@ -99,7 +99,7 @@ def _why_alone(view: View) -> str:
     return f"{word}: {'; '.join(place.reasons)}" if place.reasons else f"{word}."
 
 
-def _layer_row(p: Picture, layer: Layer, place: Place | None, *, several: bool) -> Component:
+def _layer_row(p: Picture, layer: Layer, view: View, *, several: bool) -> Component:
     def slider(name: str, label: str, value: int) -> Component:
         return html.Label([label, dcc.Input(type="range", min=0, max=100, step=1, value=value)], className=name)
 
@@ -117,7 +117,11 @@ def _layer_row(p: Picture, layer: Layer, place: Place | None, *, several: bool) 
     if not p.is_map or several:  # which of several files; of one, the technique says it
         names.append(html.Span(unit_label(p.unit), className="muted") if p.element else html.B(unit_label(p.unit)))
     names += [html.Span(text, className="muted") for text in ("whole" if p.kind == "whole" else "", p.note) if text]
-    error = html.Span(_error(place), className="note", title="95 % error of its registration")
+    title = "95 % error of its registration"
+    if p.unit in view.drawn_off_nm:
+        off = view.drawn_off_nm[p.unit]
+        title += f"; it bends: the picture is drawn straight, up to {off:.3g} nm off where its points belong"
+    error = html.Span(_error(view.places.get(p.unit)), className="note", title=title)
     return html.Li([
         html.Div([eye, html.Div([tag(p.technique), *names], className="names", title=p.unit), error, swatch, adjust],
                  className="line"),
