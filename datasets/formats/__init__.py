@@ -21,6 +21,7 @@ from datasets.formats.cells.palmsens import PALMSENS
 from datasets.formats.electrons.ang import ANG
 from datasets.formats.electrons.ctf import CTF
 from datasets.formats.electrons.edax_patterns import EDAX_PATTERNS
+from datasets.formats.electrons.emsoft import EMSOFT
 from datasets.formats.electrons.h5ebsd import H5EBSD
 from datasets.formats.electrons.nordif import NORDIF
 from datasets.formats.electrons.oxford_patterns import OXFORD_PATTERNS
@@ -82,6 +83,7 @@ FORMATS: tuple[Format, ...] = (
     NORDIF,
     EDAX_PATTERNS,
     OXFORD_PATTERNS,
+    EMSOFT,
     PICTURES,
     SLICES,
     VAMAS,
