@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from datasets.errors import FileError, UnknownFormat, UnreadableFile
+from datasets.formats import compressed
 from datasets.formats.arrays import ARRAYS
 from datasets.formats.cells.arbin_hdf import ARBIN_HDF
 from datasets.formats.cells.arbin_res import ARBIN_RES
@@ -75,6 +76,14 @@ from datasets.formats.xrays.xradia import XRADIA
 
 HEAD_BYTES = 4096
 
+
+def _unpacked(path: Path) -> tuple[Signal, ...]:
+    return compressed.read(path, open_file)
+
+
+COMPRESSED = Format(name="compressed", suffixes=frozenset({".gz", ".bz2"}), recognises=compressed.recognises, read=_unpacked,
+                    version="1", example=compressed.example, fallback=True)
+
 FORMATS: tuple[Format, ...] = (
     *ROSETTA,
     ANG,
@@ -143,6 +152,7 @@ FORMATS: tuple[Format, ...] = (
     *APT_IONS,
     *APT_RANGES,
     *APT_HITS,
+    COMPRESSED,
 )
 
 
