@@ -68,7 +68,7 @@ class _Limited:
     def __init__(self, path: Path, packed: Any) -> None:
         self.path, self.packed, self.left = path, packed, MOST_BYTES
 
-    def read(self, size: int) -> bytes:
+    def read(self, size: int = -1, /) -> bytes:
         found: bytes = self.packed.read(size)
         self.left -= len(found)
         if self.left < 0:
