@@ -70,3 +70,9 @@ def test_the_fused_maps_of_a_real_file_have_the_figures_of_h5py(real_data):
     with h5py.File(path) as file:
         for name, ds in found.items():
             np.testing.assert_array_equal(ds.intensity, file[name][()])
+
+
+def test_a_list_of_positions_is_no_picture(tmp_path):
+    np.savez(tmp_path / "a.npz", positions=np.ones((50, 3)), picture=np.ones((50, 30)))
+    assert {ds.attrs["title"]: ds.attrs["technique"] for ds in read_acquisitions(tmp_path / "a.npz")} == {
+        "positions": "unknown", "picture": "tem_image"}

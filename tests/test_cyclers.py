@@ -5,13 +5,14 @@ import time
 import numpy as np
 import pandas as pd
 import pytest
+import xarray as xr
 
 from correlate.descriptors.efficiency import coulombic_efficiency
 from datasets.acquisition import read_acquisitions
 from datasets.errors import FileError
 from datasets.formats import open_file
 from datasets.formats.cells import arbin_res, cycler
-from datasets.formats.cells.cycler_dialects import DIALECTS, LANDT, MACCOR, NEWARE
+from datasets.formats.cells.cycler_dialects import DIALECTS, LANDT, MACCOR, NEWARE, NOVONIX
 from datasets.formats.cells.cycler_text import example
 from datasets.writers import xlsx
 
@@ -309,3 +310,34 @@ def test_a_line_of_a_hundred_thousand_cells_does_not_hold_the_reader_up(tmp_path
     with pytest.raises(FileError):
         open_file(tmp_path / "a.csv")
     assert time.monotonic() - start < 10
+
+
+def test_a_line_of_units_below_the_names_gives_them_their_units(tmp_path):
+    """Digatron writes volts or millivolts there, and nothing in the names."""
+    names = "Step,Status,Prog Time,Step Time,Cycle,Voltage,Current,AhAccu,LogTemp001"
+    rows = [f"1,CHA,{t},{t},1,3100,1,{t / 3600},25" for t in range(6)]
+    for units in (",,s,s,,mV,mA,mAh,degC", "[],[],[s],[s],[],[mV],[mA],[mAh],[degC]"):
+        (tmp_path / "a.csv").write_text("\n".join([names, units, *rows]) + "\n")
+        (ds,) = read_acquisitions(tmp_path / "a.csv")
+        assert ds.sizes["time"] == 6
+        np.testing.assert_allclose(ds["potential"], 3.1)
+        np.testing.assert_allclose(ds["current"], 1.0)
+        np.testing.assert_allclose(ds["charge"], np.arange(6) / 3600)
+        assert not any("no numbers" in warning for warning in ds.attrs["warnings"])
+
+
+def test_a_table_each_of_whose_lines_is_quoted_as_one_cell_is_the_same_table(tmp_path):
+    path = example(tmp_path, NOVONIX)
+    plain, = read_acquisitions(path)
+    lines = path.read_text().splitlines()
+    table = next(i for i, line in enumerate(lines) if line.startswith("Date and Time"))
+    path.write_text("\n".join(f'"{line}"' if i >= table else line for i, line in enumerate(lines)) + "\n")
+    quoted, = read_acquisitions(path)
+    xr.testing.assert_equal(plain, quoted)
+
+
+def test_the_counter_of_a_table_made_from_a_binary_file_of_ec_lab_is_its_charge(tmp_path):
+    names = "flags,Ns,time/s,dQ/mA.h,(Q-Qo)/mA.h,Ewe/V,half cycle,<I>/mA"
+    (tmp_path / "a.csv").write_text("\n".join([names, *(f"3,0,{t},0,{-t / 3600},3.1,0,-1" for t in range(6))]) + "\n")
+    (ds,) = read_acquisitions(tmp_path / "a.csv")
+    np.testing.assert_allclose(ds["charge"], -np.arange(6) / 3600)

@@ -8,7 +8,7 @@ from conftest import REAL_DATA
 from datasets.acquisition import read_acquisitions
 from datasets.errors import UnreadableFile
 from datasets.formats import open_file
-from datasets.formats.electrons import edax_patterns
+from datasets.formats.electrons import edax_patterns, emsoft
 from datasets.formats.electrons.ctf import USUAL
 from datasets.writers import ang
 
@@ -366,3 +366,13 @@ def test_a_flat_map_of_orix_has_one_z_for_all_and_may_hold_several_solutions(tmp
     ds, = read_acquisitions(path)
     assert ds.phase.shape == (2, 3)
     np.testing.assert_allclose(ds.euler_3, np.rad2deg(0.3))
+
+
+def test_simulated_patterns_come_with_their_orientations(tmp_path):
+    path = emsoft.example(tmp_path)
+    patterns, points = read_acquisitions(path)
+    assert (patterns.attrs["technique"], points.attrs["technique"]) == ("ebsd_patterns", "ebsd_points")
+    assert patterns.intensity.shape == (6, 8, 10)
+    with h5py.File(path) as file:
+        np.testing.assert_allclose(points.euler_2, np.rad2deg(file[emsoft.ANGLES][:, 1]), rtol=1e-6)
+    assert patterns.attrs["conditions"] == {"beam_energy_keV": 20.0, "phases": ["nickel"]}

@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from datasets.errors import FileError, UnknownFormat, UnreadableFile
+from datasets.formats import compressed
 from datasets.formats.arrays import ARRAYS
 from datasets.formats.cells.arbin_hdf import ARBIN_HDF
 from datasets.formats.cells.arbin_res import ARBIN_RES
@@ -21,6 +22,7 @@ from datasets.formats.cells.palmsens import PALMSENS
 from datasets.formats.electrons.ang import ANG
 from datasets.formats.electrons.ctf import CTF
 from datasets.formats.electrons.edax_patterns import EDAX_PATTERNS
+from datasets.formats.electrons.emsoft import EMSOFT
 from datasets.formats.electrons.h5ebsd import H5EBSD
 from datasets.formats.electrons.nordif import NORDIF
 from datasets.formats.electrons.oxford_patterns import OXFORD_PATTERNS
@@ -74,6 +76,14 @@ from datasets.formats.xrays.xradia import XRADIA
 
 HEAD_BYTES = 4096
 
+
+def _unpacked(path: Path) -> tuple[Signal, ...]:
+    return compressed.read(path, open_file)
+
+
+COMPRESSED = Format(name="compressed", suffixes=frozenset({".gz", ".bz2"}), recognises=compressed.recognises, read=_unpacked,
+                    version="1", example=compressed.example, fallback=True)
+
 FORMATS: tuple[Format, ...] = (
     *ROSETTA,
     ANG,
@@ -82,6 +92,7 @@ FORMATS: tuple[Format, ...] = (
     NORDIF,
     EDAX_PATTERNS,
     OXFORD_PATTERNS,
+    EMSOFT,
     PICTURES,
     SLICES,
     VAMAS,
@@ -141,6 +152,7 @@ FORMATS: tuple[Format, ...] = (
     *APT_IONS,
     *APT_RANGES,
     *APT_HITS,
+    COMPRESSED,
 )
 
 

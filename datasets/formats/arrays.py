@@ -27,6 +27,8 @@ NPY_MAGIC = b"\x93NUMPY"
 NUMBERS = "biuf"
 """Kinds of numpy's types that are read."""
 USUAL_AXES = {2: ("y", "x"), 3: ("frame", "y", "x")}
+TABLE_SIDE = 4
+"""An array with a side of no more than this is a list of positions, a matrix or the like and no picture."""
 PER_FILE = 200
 """Arrays that are read of one file; more than this is a store of something else."""
 
@@ -160,9 +162,11 @@ def _signal(path: Path, name: str, data: Any, scales: list[Axis | None] | None =
     axes = tuple(scale or Axis.even(axis, size, 1.0)
                  for scale, axis, size in zip(scales or [None] * data.ndim, usual, data.shape, strict=True))
     kind = "element map" if own in SYMBOLS and data.ndim == 2 else ""
+    tabular = data.ndim > 1 and usual[-1] != "channel" and min(data.shape[-2:]) <= TABLE_SIDE and not any(scales or ())
+    kind = kind or ("table" if tabular else "")
     unit = (about or {}).get("units", "")
     return Signal(name or path.stem, axes, {"data": Field(data, unit if isinstance(unit, str) else "")}, path, about or {},
-                  {"elements": [own]} if kind else {}, kind, warnings)
+                  {"elements": [own]} if kind == "element map" else {}, kind, warnings)
 
 
 def hdf5_example(folder: Path) -> Path:

@@ -212,7 +212,8 @@ PLAIN = Dialect(
                                                                                           "ns"),
      "mode": ("mode", "state", "status", "step type"), "record": ("record", "index", "point"),
      "charging_capacity": ("charge capacity", "charging capacity"),
-     "discharging_capacity": ("discharge capacity", "discharging capacity"), "temperature": ("temperature", "temp", "t1")},
+     "discharging_capacity": ("discharge capacity", "discharging capacity"), "net_capacity": ("q qo",),
+     "temperature": ("temperature", "temp", "t1")},
     units=_SI,
     sample=("Time (s),Potential (V),Current (mA),Charge capacity (mAh),Discharge capacity (mAh)", "{t},0.1,1,{mah:.9g},0"))
 """A table of no known program: taken only where time, potential and current all have units."""

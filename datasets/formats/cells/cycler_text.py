@@ -14,6 +14,7 @@ Not read: tables of one row per step or per cycle, which have no clock.
 
 import re
 from functools import lru_cache, partial
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,7 +23,8 @@ import pandas as pd
 from datasets.errors import UnreadableFile
 from datasets.formats.cells import clock, cycler
 from datasets.formats.cells.cycler_dialects import DIALECTS, NEWARE, PLAIN, Dialect
-from datasets.formats.cells.text_table import SEPARATORS, cells_of, encoding_of, head_lines, read_table
+from datasets.formats.cells.table_header import name_and_unit, unit_of
+from datasets.formats.cells.text_table import SEPARATORS, cells_of, encoding_of, head_lines, is_number, read_table
 from datasets.formats.signal import Format, Signal
 
 HEAD_BYTES = 512 << 10
@@ -65,13 +67,25 @@ def read(path: Path, dialect: Dialect) -> tuple[Signal, ...]:
     if layered:
         wide = max(len(cells_of(line, header.separator)) for line in lines[max(0, header.line - 2):header.line + 4])
         labels += [f"column {i + 1}" for i in range(len(labels), wide)]
+    first = header.line
+    if len(lines) > first + 1 and (units := _units(lines[first + 1], header.separator)):
+        labels = [f"{label} ({unit})" if unit and not name_and_unit(label)[1] else label
+                  for label, unit in zip_longest(labels, units[:len(labels)], fillvalue="")]
+        first += 1
     encoding = encoding_of(head, whole=path.stat().st_size <= len(head))
-    frame, notes = read_table(path, header.line, labels, header.separator, encoding)
+    frame, notes = read_table(path, first, labels, header.separator, encoding)
     if layered:
         frame = _unfolded(frame)
     about = cycler.stated([line for line in above if len(line) < 2000])
-    table = cycler.Table(path, frame, path.stem, header.line + 2, about, tuple(notes), _conditions(about, dialect))
+    table = cycler.Table(path, frame, path.stem, first + 2, about, tuple(notes), _conditions(about, dialect))
     return cycler.records(table, dialect)
+
+
+def _units(line: str, separator: str) -> list[str]:
+    """The units of a line of nothing else below the names, as Digatron writes it; none where it is anything else."""
+    units = [cell.strip("[](){} ") for cell in cells_of(line, separator)]
+    known = [bool(unit_of(unit)) for unit in units if unit]
+    return units if len(known) > 1 and all(known) and not any(is_number(unit) for unit in units) else []
 
 
 def _unfolded(frame: pd.DataFrame) -> pd.DataFrame:

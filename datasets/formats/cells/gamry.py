@@ -5,10 +5,11 @@ the kind of experiment, then one line per setting (key, type, value, ..., label)
 and tables. A table is a line (name, "TABLE", sometimes the number of rows), a line of column names, a line of units, and rows,
 all three beginning with a tab. Text is in the code page of the computer; decimals may be commas.
 
-ZCURVE is the impedance; Zimag is the true imaginary part. OCVCURVE is the potential before it, at open circuit, as is the CURVE
-of CORPOT: current is zero by definition. Other CURVE tables hold T, Vf and Im; CURVE1, CURVE2 ... are cycles of one experiment
-and are joined. A surface of 1 cm2 is also what Gamry fills in when nobody says, so it is taken with a warning. Dates follow the
-computer: month/day/year with slashes, as on Gamry's own; where that cannot be told from day and month, a warning says so.
+ZCURVE is the impedance; Zimag is the true imaginary part. OCVCURVE is the potential before it, at open circuit, as is the
+CURVE of CORPOT: current is zero by definition. Other CURVE tables hold T, Vf and Im; CURVE1, CURVE2 ... are cycles of one
+experiment and are joined. A surface of 1 cm2 is also what Gamry fills in when nobody says, so it is taken with a warning.
+Dates follow the computer: month/day/year with slashes, as on Gamry's own; where that cannot be told from day and month, a
+warning says so.
 """
 
 import re

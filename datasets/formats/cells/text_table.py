@@ -5,9 +5,11 @@ Programs write tables in the code page of their computer (UTF-8 with or without 
 """
 
 import csv
+import io
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TextIO
 
 import numpy as np
 import pandas as pd
@@ -49,13 +51,22 @@ def head_lines(head: bytes) -> list[str]:
 
 
 def cells_of(line: str, separator: str) -> list[str]:
-    """Cells of one line, quotes taken off."""
+    """Cells of one line, quotes taken off; those around the whole line, too."""
+    line = unquoted(line, separator)
     if '"' not in line:
         return [cell.strip() for cell in line.split(separator)]
     try:
         return [cell.strip() for cell in next(csv.reader([line], delimiter=separator), [])]
     except csv.Error:
         return [cell.strip() for cell in line.split(separator)]
+
+
+def unquoted(line: str, separator: str) -> str:
+    """A line without the quotes that a program which took it for one cell put around it."""
+    line = line.rstrip("\r\n")
+    if not (line.startswith('"') and line.endswith('"') and separator in line) or '"' in line[1:-1].replace('""', ""):
+        return line
+    return line[1:-1].replace('""', '"')
 
 
 def read_table(path: Path, header: int, names: Sequence[str], separator: str, encoding: str) -> tuple[pd.DataFrame, list[str]]:
@@ -78,9 +89,13 @@ def read_table(path: Path, header: int, names: Sequence[str], separator: str, en
         if not first:
             raise UnreadableFile(path, "has column names but no rows", where=f"line {header + 1}")
         wide = max(len(cells_of(line, separator)) for line in first)
+        rows: TextIO = file
+        if unquoted(first[0], separator) != first[0].rstrip("\r\n"):
+            rows = io.StringIO("\n".join(unquoted(line, separator) for line in file))
+            first = [unquoted(line, separator) for line in first]
         spare = [f"{SPARE} {i + 1}" for i in range(len(names), max(len(names) + 1, min(wide, len(names) + MOST_SPARE)))]
         try:
-            frame = pd.read_csv(file, sep=separator, header=None, names=[*names, *spare], index_col=False,
+            frame = pd.read_csv(rows, sep=separator, header=None, names=[*names, *spare], index_col=False,
                                 decimal=_decimal(first,
                                                  separator), low_memory=False, skipinitialspace=True, skip_blank_lines=False)
         except (ValueError, pd.errors.ParserError) as error:
