@@ -19,6 +19,7 @@ from datasets.formats.cells.impedance_text import IMPEDANCE_TEXT
 from datasets.formats.cells.ivium import IVIUM
 from datasets.formats.cells.neware import NEWARE
 from datasets.formats.cells.palmsens import PALMSENS
+from datasets.formats.electrons import sidecars
 from datasets.formats.electrons.ang import ANG
 from datasets.formats.electrons.ctf import CTF
 from datasets.formats.electrons.edax_patterns import EDAX_PATTERNS
@@ -177,6 +178,8 @@ def format_of(path: str | Path) -> Format:
     if path.is_dir():
         raise UnknownFormat(path, "is a folder and holds no single series of numbered pictures", where=str(path),
                             todo="read the files in it one by one")
+    if beside_images := sidecars.fault(head, path):
+        raise beside_images
     what = "is empty" if not head else f"no reader recognises the content ({_shown(head)})"
     raise UnknownFormat(path, what, todo=_expected(path))
 

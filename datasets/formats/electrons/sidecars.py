@@ -1,0 +1,82 @@
+"""Texts that describe the images of another file, met on their own: one clear error says which file is missing or to be read.
+
+Beside their images they are read with them (`mrc_header.companions`, the readers of Merlin and of Agilent).
+"""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+from datasets.errors import UnknownFormat
+from datasets.formats.electrons.mrc_header import tilt_angles
+
+IMAGES = (".mrc", ".st", ".map", ".ali", ".tif", ".tiff", ".eer", ".dm3", ".dm4", ".mib")
+KEY = re.compile(rb"^\[?(ZValue|FrameSet|MontSection|T|PixelSpacing|ImageFile)\s*=", re.MULTILINE)
+IMAGE_FILE = re.compile(r"^ImageFile\s*=\s*(.*\S)", re.MULTILINE)
+
+
+def fault(head: bytes, path: Path) -> UnknownFormat | None:
+    """What to say of a file that describes the images of another; None where it is no such file."""
+    what = next((said for is_one, said in KINDS if is_one(head, path)), None)
+    if what is None:
+        return None
+    stems = {path.stem, Path(path.stem).stem}
+    beside = sorted(p.name for p in path.parent.iterdir() if p.suffix.lower() in IMAGES and {p.stem, p.name} & stems)
+    return UnknownFormat(path, what(path), todo=f"read {beside[0]}, which takes it along" if beside else
+                         "it holds no image: the file with the images is not beside it")
+
+
+def is_mdoc(head: bytes, path: Path) -> bool:
+    """SerialEM's sections and keys."""
+    return path.suffix.lower() == ".mdoc" and KEY.search(head) is not None
+
+
+def is_tilt_list(head: bytes, path: Path) -> bool:
+    """IMOD's list: one angle a line, of at most half a turn."""
+    if path.suffix.lower() not in (".rawtlt", ".tlt") or b"\0" in head:
+        return False
+    angles = tilt_angles(path)
+    return angles is not None and angles.size > 0 and bool((abs(angles) <= 180).all())
+
+
+def is_merlin_header(head: bytes, path: Path) -> bool:
+    """The header that Merlin writes beside its frames."""
+    return path.suffix.lower() == ".hdr" and head.startswith(b"HDR,")
+
+
+def is_envi_header(head: bytes, path: Path) -> bool:
+    """ENVI's description of a binary block."""
+    return path.suffix.lower() == ".hdr" and head.lstrip().startswith(b"ENVI")
+
+
+def _of_mdoc(path: Path) -> str:
+    text = path.read_text(encoding="latin-1")
+    sections = len(re.findall(r"^\[(?:ZValue|FrameSet|MontSection)\s*=", text, re.MULTILINE))
+    named = IMAGE_FILE.search(text)
+    own = named[1].replace("\\", "/").rpartition("/")[2] if named else path.stem if path.stem.endswith(IMAGES) else ""
+    return f"describes {sections or 'the'} images" + (f" of {own}" if own else "")
+
+
+def _of_tilts(path: Path) -> str:
+    angles = tilt_angles(path)
+    assert angles is not None  # as `is_tilt_list` saw
+    return f"lists {angles.size} tilt angles, {angles.min():g} to {angles.max():g} deg"
+
+
+def _of_merlin(path: Path) -> str:
+    return f"describes the frames of {path.stem}.mib"
+
+
+def _of_envi(path: Path) -> str:
+    keys = dict(re.findall(r"^\s*(samples|lines|bands)\s*=\s*(\d+)", path.read_text(encoding="latin-1"), re.MULTILINE))
+    size = " x ".join(keys.get(key, "?") for key in ("lines", "samples", "bands"))
+    return f"is an ENVI header for a block of {size} values, which no reader here takes"
+
+
+KINDS: tuple[tuple[Callable[[bytes, Path], bool], Callable[[Path], str]], ...] = (
+    (is_mdoc, _of_mdoc),
+    (is_tilt_list, _of_tilts),
+    (is_merlin_header, _of_merlin),
+    (is_envi_header, _of_envi),
+)
+"""How such a file is told, and what it is."""
