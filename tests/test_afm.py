@@ -33,7 +33,7 @@ IMAGES = [
     # file, shape, pixel in nm, lowest and highest height in nm, another channel
     ("afmreader_sample_0.jpk", (256, 256), 1.2770, 3302.59, 3360.95, "lock_in_phase"),
     ("afmreader_sample_0.top", (512, 512), 0.9766, -80.80, -21.05, None),
-    ("afmreader_sample_0.h5-jpk", (4, 128, 128), 1.171875, 722.57, 752.19, "phase_retrace"),
+    ("afmreader_sample_0.h5-jpk", (4, 128, 128), 1.171875, 722.57, 752.19, "phase_channel_retrace"),
     ("nanonis_gen4_afm_A151216.sxm", (128, 128), 2 / 128, -21.8616, -21.8616, "frequency_shift"),
     ("playnano_asd_sample_0.asd", (32, 200, 200), 0.5, -249.29, 0.0, None),
     ("surfalize_zygo_test_1.dat", (480, 640), 1098.25, 50108.28, 51471.33, None),
@@ -137,6 +137,54 @@ def test_a_curve_that_was_cut_short_ends_in_nothing_and_that_is_said(real_data):
 
 
 SLOPES = [agilent_mi, nanonis, nanoscope, nanosurf, gwyddion, asylum, jpk_image, park, surface_sdf]
+
+
+def nid_of_curves(path, points):
+    """Two curves there and back over 1 µm, of 8 samples a second and way; the second way there has fewer points."""
+    text = ["[DataSet]", "Version=2", "GroupCount=2", "Gr0-Name=Spec forward", "Gr0-Count=1", "Gr0-Ch0=DataSet-0:0",
+            "Gr1-Name=Spec backward", "Gr1-Count=1", "Gr1-Ch0=DataSet-1:0",
+            "[DataSet\\Parameters\\Spectroscopy]", "FwModTime=D[1]*[s]", "BwModTime=D[1]*[s]", "FwModDatapoints=L[8]*[]",
+            "BwModDatapoints=L[8]*[]", "[DataSet\\Calibration\\Cantilever]", "Prop0=D[2]*[N/m]", "Prop8=D[15]*[°]"]
+    for group, word in enumerate(("forward", "backward")):
+        text += [f"[DataSet-{group}:0]", "Points=8", "Lines=2", f"Frame=Spec {word}", "Dim0Name=Z-Axis", "Dim0Unit=m",
+                 "Dim0Range=1e-06", "Dim0Min=0", "Dim1Name=SpecPoint", "Dim2Name=Deflection", "Dim2Unit=N",
+                 "Dim2Range=6.5536e-05", "Dim2Min=-3.2768e-05", "LineDim1Range=5e-07", "LineDim1Min=0",
+                 f"LineDim1Points={points if word == 'forward' else 8}",
+                 "SaveMode=Binary", "SaveBits=16", "SaveSign=Signed", "SaveOrder=Intel"]
+    numbers = np.tile(np.array([0, 0, 0, 0, 1, 2, 3, 4], "<i2"), 4)
+    path.write_bytes("\r\n".join([*text, ""]).encode() + b"#!" + numbers.tobytes())
+    return path
+
+
+def test_a_nanosurf_curve_goes_to_the_surface_and_back_in_time(tmp_path):
+    """Both ways lie in the file along the height; in time the force is highest in the middle, and deflection is force / k."""
+    (ds,) = read_acquisitions(nid_of_curves(tmp_path / "a.nid", 5))
+    assert ds.attrs["technique"] == "afm_force"
+    assert ds.sizes == {"position": 2, "time": 16}
+    force = ds["force"].values
+    np.testing.assert_allclose(force[0], [0, 0, 0, 0, 1, 2, 3, 4, 4, 3, 2, 1, 0, 0, 0, 0])
+    np.testing.assert_allclose(ds["deflection"], force / 2.0)
+    np.testing.assert_allclose(ds["height"][0, [0, 7, 8, 15]], [0, 1000, 1000, 0])
+    np.testing.assert_allclose(ds["height"][1, :5], np.linspace(0, 500, 5))
+    assert np.isnan(force[1, 13:]).all(), "five points there, eight back"
+    assert ds["segment"].values[0].tolist() == [0] * 8 + [2] * 8
+    assert float(ds["time"][1]) == pytest.approx(0.125)
+
+
+def test_degrees_in_a_nanosurf_header_are_degrees_in_either_coding(tmp_path):
+    path = nanosurf.example(tmp_path)
+    raw = path.read_bytes()
+    for coding in ("utf-8", "latin-1"):
+        degrees = "Dim2Name=Phase\r\nDim2Unit=°".encode(coding)
+        path.write_bytes(raw.replace(b"Dim2Name=Z-Axis\r\nDim2Unit=m", degrees))
+        (signal,) = open_file(path)
+        assert signal.main.units == "deg"
+
+
+def test_a_height_sensor_without_a_calibration_gives_volts():
+    """Asylum writes 1 m/V for a sensitivity that nobody set; a real scan has 0.6 to 1.2 of its ZSensor, hardly metres."""
+    assert asylum._unit_of("ZSensorTrace", {"ZLVDTSens": "-1"}, "m") == "V"
+    assert asylum._unit_of("ZSensorTrace", {"ZLVDTSens": "-9.1e-7"}, "m") == "m"
 
 
 @pytest.mark.parametrize("write", [module.example for module in SLOPES], ids=[m.__name__.split(".")[-1] for m in SLOPES])

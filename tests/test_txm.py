@@ -212,6 +212,38 @@ def test_a_nexus_stxm_stack_has_its_energies_and_places(tmp_path):
     assert float(ds["x"][1]) == pytest.approx(50.0)
 
 
+def test_a_scan_that_counts_its_own_axes_is_laid_out_by_them(tmp_path):
+    """As Diamond I08 writes NXstxm; two axes of one length can only be told by the numbers of the axes."""
+    path = tmp_path / "a.nxs"
+    with h5py.File(path, "w") as file:
+        entry = file.create_group("entry1")
+        entry.attrs["NX_class"] = "NXentry"
+        entry["definition"] = np.array([b"NXstxm"])
+        counter = entry.create_group("Counter1")
+        counter.attrs["NX_class"] = "NXdata"
+        counter["data"] = np.arange(36.0).reshape(3, 4, 3)
+        for name, values, axis in (("photon_energy", [710.0, 711.0, 712.0], 3), ("sample_x", np.arange(4) * 1e-4, 2),
+                                   ("sample_y", np.arange(3) * 1e-4, 1)):
+            counter[name] = values
+            counter[name].attrs["axis"] = axis
+    (ds,) = read_acquisitions(path)
+    assert ds["intensity"].transpose("y", "x", "photon_energy").values.tolist() == np.arange(36.0).reshape(3, 4, 3).tolist()
+    assert ds["photon_energy"].values.tolist() == [710.0, 711.0, 712.0]
+    assert {"x", "y"} <= set(ds.attrs["uncalibrated"]), "the file states no unit of length"
+
+
+def test_a_scan_whose_file_names_neither_class_nor_definition_is_told_by_its_axes(tmp_path):
+    """As SOLEIL's Hermes writes it; such an array over energies is no image of electrons."""
+    path = tmp_path / "a.hdf5"
+    with h5py.File(path, "w") as file:
+        counter = file.create_group("entry1/Counter0")
+        counter["data"] = np.arange(24.0).reshape(2, 3, 4)
+        counter["energy"], counter["sample_y"], counter["sample_x"] = [280.0, 285.0], np.arange(3.0), np.arange(4.0)
+    (ds,) = read_acquisitions(path)
+    assert ds.attrs["technique"] == "txm"
+    assert ds["photon_energy"].values.tolist() == [280.0, 285.0]
+
+
 def test_a_master_file_without_its_images_is_only_the_table_of_a_scan(real_data):
     found = read_acquisitions(folder(real_data) / "savu_24888.nxs")
     angles = [ds for ds in found if "ss1_rot" in ds.attrs["title"]]

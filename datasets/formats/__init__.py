@@ -39,6 +39,7 @@ from datasets.formats.infrared.omnic import OMNIC
 from datasets.formats.infrared.opus import OPUS
 from datasets.formats.infrared.perkinelmer import PERKINELMER
 from datasets.formats.infrared.ptir import PTIR
+from datasets.formats.infrared.renishaw import RENISHAW
 from datasets.formats.infrared.spc import SPC
 from datasets.formats.ions.apt_hits import APT_HITS
 from datasets.formats.ions.apt_ions import APT_IONS
@@ -118,6 +119,7 @@ FORMATS: tuple[Format, ...] = (
     PERKINELMER,
     PTIR,
     SPC,
+    RENISHAW,
     AGILENT,
     TOFSIMS,
     OPUS,

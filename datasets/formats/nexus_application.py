@@ -76,13 +76,23 @@ def is_probe(head: bytes, path: Path) -> bool:
 
 def is_xray(head: bytes, path: Path) -> bool:
     """An X-ray microscope's, with the images in it: a master file whose images lie elsewhere is only a table of its scan."""
-    if not definitions(head, path) & XRAY:
+    if head[:8] != HDF5_MAGIC:
         return False
     try:
         with h5py.File(path, "r") as file:
-            return any(images(group, name) is not None for group, name in applications(file) if name in XRAY)
+            return any(images(group, name) is not None for group, name in applications(file) if name in XRAY) or (
+                bool(unnamed_scans(file)))
     except Exception:  # HDF5 answers damage with errors of many kinds
         return False
+
+
+def unnamed_scans(file: h5py.File) -> list[h5py.Group]:
+    """Groups laid out as NXstxm lays out its NXdata, energy, sample_y and sample_x beside data, in files that do not say so."""
+    inner = [group for entry in file.values() if isinstance(entry, h5py.Group)
+             for group in entry.values() if isinstance(group, h5py.Group)]
+    return [group for group in inner if is_numeric(data := group.get("data")) and data.ndim >= 2
+            and all(is_numeric(group.get(name)) and group[name].ndim == 1 for name in ("sample_y", "sample_x"))
+            and any(is_numeric(group.get(name)) for name in ("energy", "photon_energy"))]
 
 
 def images(group: h5py.Group, definition: str) -> h5py.Dataset | None:

@@ -296,5 +296,5 @@ def example(folder: Path) -> Path:
     return path
 
 
-JCAMP = Format(name="jcamp-dx", suffixes=frozenset({".jdx", ".dx", ".jcm"}), recognises=recognises, read=read, version="1",
+JCAMP = Format(name="jcamp-dx", suffixes=frozenset({".jdx", ".dx", ".jcm"}), recognises=recognises, read=read, version="2",
                example=example)

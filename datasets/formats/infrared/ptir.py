@@ -29,6 +29,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from datasets.errors import UnreadableFile
+from datasets.formats.infrared.places import leading_axes
 from datasets.formats.signal import Axis, Field, Format, Signal
 
 Floats = NDArray[np.float64]
@@ -132,7 +133,7 @@ def _signal(path: Path, stack: Sequence[_Measured], warnings: tuple[str, ...]) -
     first = stack[0]
     values = np.concatenate([m.values for m in stack]).astype(np.float64)
     places = np.concatenate([m.places for m in stack])
-    leading, order = _leading(places)
+    leading, order = leading_axes(places)
     values = values[order].reshape(*(axis.size for axis in leading), first.wavenumber.size)
     axis = Axis("raman shift" if first.raman else "wavenumber", first.wavenumber, "1/cm")
     part = first.signal.rsplit("/", 1)[-1].upper()
@@ -147,25 +148,6 @@ def _signal(path: Path, stack: Sequence[_Measured], warnings: tuple[str, ...]) -
     conditions = {"acquired": when} if (when := _acquired(first.about)) else {}
     return Signal(title, (*leading, axis), {name: Field(values, unit)}, path, metadata, conditions,
                   "Raman" if first.raman else "O-PTIR", tuple(said))
-
-
-def _leading(places: Floats) -> tuple[tuple[Axis, ...], NDArray[np.intp]]:
-    """A grid of y and x if the places fill one, else positions; and the order of the places in it."""
-    count = len(places)
-    if count == 1:
-        return (), np.arange(1)
-    if np.isfinite(places).all():
-        xs, ys = (np.unique(np.round(places[:, i], 3)) for i in (0, 1))
-        if xs.size * ys.size == count and min(xs.size, ys.size) > 1:
-            column = np.searchsorted(xs, np.round(places[:, 0], 3))
-            row = np.searchsorted(ys, np.round(places[:, 1], 3))
-            at = row * xs.size + column
-            if np.unique(at).size == count:
-                return (Axis("y", ys, "um"), Axis("x", xs, "um")), np.argsort(at)
-        also = {f"stage_{name}": (places[:, i] * 1e3, "nm") for i, name in enumerate("xy")}
-    else:
-        also = {}
-    return (Axis("position", np.arange(count, dtype=np.float64), "1", also),), np.arange(count)
 
 
 def _acquired(about: dict[str, Any]) -> str:

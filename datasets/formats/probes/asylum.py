@@ -2,9 +2,10 @@
 
 A picture has (x, y, channel), its first row at the bottom; a force curve has (point, channel), its note the sampling rate and
 the spring constant. One wave has one unit ("m"), but its channels do not: the unit of a channel of Asylum follows from its
-name. The step of a wave is the distance of pixels; Asylum sets it to the size over N - 1 (0.4 % more for 256 pixels), and that
-is what is read: the first and the last pixel then lie on the edges of the scan, as igor2 and SurfaceTopography have it and
-AFMReader has not. Waves of photoelectron spectrometers (a note that begins with [SES]) are not taken.
+name. The height sensor's is V where its sensitivity stands at 1 m/V, which no sensor has. The step of a wave is the distance
+of pixels; Asylum sets it to the size over N - 1 (0.4 % more for 256 pixels), and that is what is read: the first and the last
+pixel then lie on the edges of the scan, as igor2 and SurfaceTopography have it and AFMReader has not. Waves of photoelectron
+spectrometers (a note that begins with [SES]) are not taken.
 """
 
 import re
@@ -26,6 +27,8 @@ from datasets.formats.signal import Format, Signal
 UNIT_OF = (("height", "m"), ("zsensor", "m"), ("zsnsr", "m"), ("raw", "m"), ("lvdt", "m"), ("defl", "m"), ("amp", "m"),
            ("phase", "deg"), ("current", "A"), ("freq", "Hz"), ("potential", "V"), ("capacitance", "F"), ("userin", "V"),
            ("lateral", "V"))
+UNCALIBRATED_M_PER_V = 1.0
+"""Sensitivity of a height sensor that nobody calibrated: its numbers are still volts."""
 FORCE_KEYS = {"ForceDist", "NumPtsPerSec", "TriggerChannel"}
 
 
@@ -88,6 +91,8 @@ def _unit_of(name: str, note: Mapping[str, str], stated: str) -> str:
     base = re.sub(r"(Trace|Retrace)(Mod\d*)?$", "", name)
     if f"{base}Unit" in note:
         return note[f"{base}Unit"]
+    if base.lower().startswith("zs") and abs(_float(note.get("ZLVDTSens", ""))) == UNCALIBRATED_M_PER_V:
+        return "V"
     if not note:
         return stated
     plain = re.sub(r"^(DAC|Nap|Lateral(?=Height))", "", base).lower()
@@ -146,5 +151,5 @@ def example(folder: Path) -> Path:
     return path
 
 
-ASYLUM = Format(name="asylum ibw", suffixes=frozenset({".ibw"}), recognises=recognises, read=read, version="1",
+ASYLUM = Format(name="asylum ibw", suffixes=frozenset({".ibw"}), recognises=recognises, read=read, version="2",
                 example=example)

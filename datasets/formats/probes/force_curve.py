@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from datasets.formats.probes.scan_image import unit_of, variable_name
 from datasets.formats.signal import Axis, Field, Signal
 
-HEIGHTS = ("height", "raw", "z_snsr", "zsnsr", "measured_height", "strain_gauge_height", "capacitive_sensor_height")
+HEIGHTS = ("height", "raw", "z_snsr", "zsnsr", "measured_height", "strain_gauge_height", "capacitive_sensor_height",
+           "z_axis")
 DEFLECTIONS = ("v_deflection", "defl", "deflection", "deflv")
 
 

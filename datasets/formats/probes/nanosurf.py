@@ -3,8 +3,8 @@
 An INI header until "#!", then the numbers of all channels one after the other, in the order of the groups of [DataSet] and of
 the channels in them. Section [DataSet-G:C] describes one: points and lines, range and minimum of both axes and of the values,
 bits and sign. A number of b bits spans `Dim2Range` over 2^b; signed ones are counted from the middle. Layout as Gwyddion's
-nanosurf module and NSFopen (MIT) document it. `Frame` says forward or backward; rows begin at the bottom. Groups of
-spectroscopy arrive as they are, curve by curve.
+nanosurf module and NSFopen (MIT) document it. `Frame` says forward or backward; rows begin at the bottom. Force curves
+are read by `nanosurf_force`; other spectra and the results that the program drew from curves arrive line by line.
 """
 
 import re
@@ -16,6 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from datasets.errors import UnreadableFile
+from datasets.formats.probes.force_curve import curve_signals
+from datasets.formats.probes.nanosurf_force import Group, force_curves, way_of
 from datasets.formats.probes.scan_image import Channel, number_and_unit, scaled, signals
 from datasets.formats.signal import Axis, Field, Format, Signal
 
@@ -37,27 +39,42 @@ def read(path: Path) -> tuple[Signal, ...]:
     start = raw.find(b"\n" + START) + 1 or raw.find(START)
     if start <= 0:
         raise UnreadableFile(path, "the header has no end: the file is truncated")
-    sections = _sections(raw[:start].decode("latin-1"))
+    sections = _sections(_text(raw[:start]))
     at = start + len(START)
     channels: list[Channel] = []
     curves: list[Signal] = []
+    force: dict[int, Group] = {0: [], 2: []}
     for name in _order(sections):
         about = sections.get(name, {})
         numbers = _numbers(path, raw, at, about, name)
         at += numbers.nbytes
         data, unit = _values(numbers, about), about.get("Dim2Unit", "")
         title, frame = about.get("Dim2Name", name), about.get("Frame", "")
-        if "spec" in frame.lower():
-            curves.append(_curves(path, data, unit, f"{title} {frame}", about))
-            continue
-        rows, columns = data.shape
-        pixel = (_float(about, "Dim1Range") / rows, _float(about, "Dim0Range") / columns)
-        channels.append(Channel(title, data[::-1], unit, pixel, about.get("Dim0Unit", ""), "backward" in frame.lower()))
-    if not channels and not curves:
+        if (way := way_of(about)) is not None:
+            force[way].append((about, data))
+        elif "spec" in frame.lower() or not about.get("Dim1Unit"):
+            curves.append(_curves(path, data, about))
+        else:
+            rows, columns = data.shape
+            pixel = (_float(about, "Dim1Range") / rows, _float(about, "Dim0Range") / columns)
+            channels.append(Channel(title, data[::-1], unit, pixel, about.get("Dim0Unit", ""), "backward" in frame.lower()))
+    found = force_curves(sections, force[0], force[2])
+    if not found:
+        curves += [_curves(path, data, about) for group in force.values() for about, data in group]
+    if not channels and not curves and not found:
         raise UnreadableFile(path, "holds no channels", where="section [DataSet]")
     info = {name: values for name, values in sections.items() if not name.startswith(("SetView", "DataSet-"))}
     maps = signals(path, channels, metadata=info, conditions=_conditions(sections)) if channels else ()
-    return (*maps, *curves)
+    forces = curve_signals(path, found, metadata=info, conditions=_conditions(sections)) if found else ()
+    return (*maps, *forces, *curves)
+
+
+def _text(raw: bytes) -> str:
+    """The header; newer programs write UTF-8, older ones the code page of western Europe."""
+    try:
+        return raw.decode("utf-8")
+    except UnicodeDecodeError:
+        return raw.decode("latin-1")
 
 
 def _sections(text: str) -> dict[str, Section]:
@@ -104,12 +121,14 @@ def _values(numbers: NDArray[Any], about: Section) -> NDArray[np.floating]:
     return scaled(numbers, span / levels, middle)
 
 
-def _curves(path: Path, data: NDArray[Any], unit: str, title: str, about: Section) -> Signal:
+def _curves(path: Path, data: NDArray[Any], about: Section) -> Signal:
     lines, points = data.shape
-    axis = Axis.even(about.get("Dim0Name", "x").strip("*").lower() or "x", points, _float(about, "Dim0Range") / points,
-                     _float(about, "Dim0Min"), about.get("Dim0Unit", ""))
-    return Signal(title, (Axis("position", np.arange(lines, dtype=np.float64)), axis), {"data": Field(data, unit)}, path,
-                  dict(about), {}, "AFM spectroscopy")
+    step, unit = _float(about, "Dim0Range") / points, about.get("Dim0Unit", "")
+    axis = Axis.even(about.get("Dim0Name", "x").strip("*").lower() or "x", points, step, _float(about, "Dim0Min"), unit) if (
+        step != 0) else Axis("channel", np.arange(points, dtype=np.float64))
+    title = f"{about.get('Dim2Name', '')} {about.get('Frame', '')}".strip() or path.stem
+    return Signal(title, (Axis("position", np.arange(lines, dtype=np.float64)), axis),
+                  {"data": Field(data, about.get("Dim2Unit", ""))}, path, dict(about), {}, "AFM spectroscopy")
 
 
 def _float(about: Section, key: str) -> float:
@@ -146,5 +165,5 @@ def example(folder: Path) -> Path:
     return path
 
 
-NANOSURF = Format(name="nanosurf nid", suffixes=frozenset({".nid"}), recognises=recognises, read=read, version="1",
+NANOSURF = Format(name="nanosurf nid", suffixes=frozenset({".nid"}), recognises=recognises, read=read, version="2",
                   example=example)

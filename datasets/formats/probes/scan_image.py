@@ -34,6 +34,9 @@ UNITS = {"A": "ampere", "~m": "um", "µm": "um", "º": "deg", "°": "deg", "Deg"
          "Arb": "", "arb": "", "a.u.": "", "%": "percent"}
 
 
+ANGLES = ("deg", "rad", "mrad")
+
+
 @dataclass(frozen=True)
 class Channel:
     """One map as the file holds it, row 0 at the top of the picture.
@@ -93,7 +96,8 @@ def _key(name: str, best: str | None, unit: str) -> str:
         return "height" if name == best else f"height{back}"
     if base == "height":
         return f"height_channel{back}"
-    taken = base in QUANTITY_UNIT and not compatible(unit, QUANTITY_UNIT[base])
+    taken = base in QUANTITY_UNIT and (not compatible(unit, QUANTITY_UNIT[base]) or (
+        unit in ANGLES and QUANTITY_UNIT[base] == "1"))  # an angle is a pure number to pint, and a crystal phase to nobody
     return RENAMED.get(base, f"{base}_channel" if taken else base) + back
 
 

@@ -3,8 +3,9 @@
 Source: NeXus manual, nexusformat.org, application definitions NXtomo and NXstxm. A tomography is one stack in which `image_key`
 says what each image is (0 projection, 1 flat, 2 dark, 3 none of use): projections, flats and darks become signals of their own,
 along their rotation angles. An STXM image or stack has (energy, y, x) in NXdata, with `energy`, `sample_y` and `sample_x`
-beside it. Master files whose images lie in other files that are not there are left to the general NeXus reader. No real NXstxm
-was to be had.
+beside it; Diamond I08 says `photon_energy`, and which axis of the array each is (`axis`, from 1), SOLEIL Hermes leaves out
+classes and definition. Energies without a unit are in eV, as the definition has them; places without one stay uncalibrated.
+Master files whose images lie in other files that are not there are left to the general NeXus reader.
 """
 
 from pathlib import Path
@@ -16,12 +17,13 @@ import numpy as np
 from datasets.errors import UnreadableFile
 from datasets.formats.contiguous import lazily
 from datasets.formats.hdf5_array import StoredArray, is_numeric, plain
-from datasets.formats.nexus_application import XRAY, applications, groups, images, is_xray
+from datasets.formats.nexus_application import XRAY, applications, groups, images, is_xray, unnamed_scans
 from datasets.formats.signal import Axis, Field, Format, Signal
 
 AT_ONCE_BYTES = 16 << 20
 ROLES = {0: "", 1: "flat field", 2: "dark field"}
-STXM_AXES = {"energy": ("photon_energy", "eV"), "sample_y": ("y", ""), "sample_x": ("x", "")}
+STXM_AXES = {"energy": ("photon_energy", "eV"), "photon_energy": ("photon_energy", "eV"), "sample_y": ("y", ""),
+             "sample_x": ("x", "")}
 
 
 def read(path: Path) -> tuple[Signal, ...]:
@@ -38,6 +40,8 @@ def read(path: Path) -> tuple[Signal, ...]:
             item = images(group, definition) if definition in XRAY else None
             if item is not None:
                 found += _tomography(path, group, item) if definition == "NXtomo" else [_scan(path, group, item)]
+        if not found:
+            found = [_scan(path, group.parent, group["data"]) for group in unnamed_scans(file)]
     if not found:
         raise UnreadableFile(path, "holds no images of an X-ray microscope")
     return tuple(found)
@@ -89,10 +93,11 @@ def _scan(path: Path, group: h5py.Group, item: h5py.Dataset) -> Signal:
     named: dict[int, Axis] = {}
     for name, (axis, assumed) in STXM_AXES.items():
         values = data.get(name)
-        if is_numeric(values) and values.ndim == 1:
+        if is_numeric(values) and values.ndim == 1 and axis not in (found.name for found in named.values()):
             free = [i for i in range(item.ndim) if i not in named and item.shape[i] == values.size]
             if free:
-                place = free[-1] if axis == "x" else free[0]
+                stated = plain(values.attrs.get("axis"))
+                place = stated - 1 if isinstance(stated, int) and stated - 1 in free else free[-1] if axis == "x" else free[0]
                 unit = str(plain(values.attrs.get("units", "")) or assumed)
                 named[place] = Axis(axis, np.asarray(values[()], np.float64), unit)
     last = item.ndim - 2
@@ -100,7 +105,7 @@ def _scan(path: Path, group: h5py.Group, item: h5py.Dataset) -> Signal:
     conditions: dict[str, Any] = {}
     if isinstance(when := plain(group.get("start_time")), str):
         conditions["acquired"] = when
-    energy = data.get("energy")
+    energy = data.get("energy", data.get("photon_energy"))
     if not any(axis.name == "photon_energy" for axis in axes) and isinstance(one := plain(energy), int | float):
         conditions["photon_energy_eV"] = float(one)
     title = str(plain(group.get("title")) or path.stem)
@@ -125,5 +130,5 @@ def example(folder: Path) -> Path:
     return path
 
 
-NEXUS_XRAY = Format(name="nexus x-ray", suffixes=frozenset({".nxs", ".h5"}), recognises=is_xray, read=read, version="1",
-                    example=example)
+NEXUS_XRAY = Format(name="nexus x-ray", suffixes=frozenset({".nxs", ".h5", ".hdf5"}), recognises=is_xray, read=read,
+                    version="2", example=example)
