@@ -11,7 +11,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from correlate.element_map import element_map, mappable, registration_image
-from correlate.place import reference_of
+from correlate.pairs import reference_of
 from correlate.study import ACQUISITION, DESCRIPTORS, MODEL, TRANSFORM, Acquisition, Study
 from dashboards.ellipse import holds
 from dashboards.tiles import Raster, halved, picture_key
