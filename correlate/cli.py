@@ -12,12 +12,15 @@ from typing import Annotated, Any
 import typer
 from rich.markup import escape
 
+from correlate import placing
+from correlate.arguments import LOOK, Again, Jobs, StudyFolder
 from correlate.console import Commands, out, progress, say, size, table
 from correlate.describe import Described, describe_study
 from correlate.draft import draft_study, write_draft
 from correlate.fit import fit_study
 from correlate.ingest import Imported, import_files
 from correlate.numbers import magnitude
+from correlate.pairs import named_pair, planned_pairs
 from correlate.place import Placed, align_study
 from correlate.report import write_report
 from correlate.study import Study
@@ -25,18 +28,11 @@ from correlate.summary import file_summary
 from correlate.survey import acquisition_lines, study_lines
 from datasets.errors import StudyError
 from datasets.phantom import make_study
-from datasets.sheet import FILE_NAME
+from datasets.sheet import FILE_NAME, MODELS
 from datasets.store import Store
-
-LOOK = 1
-"""Exit code of a command that did its work and found something that needs a look."""
 
 app = typer.Typer(cls=Commands, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
                   rich_markup_mode="rich", help="Correlative data fusion for the interphases of metal electrodes.")
-
-StudyFolder = Annotated[Path, typer.Argument(metavar="STUDY", help="folder with a study.toml")]
-Jobs = Annotated[int | None, typer.Option(help="processes; all cores unless given", min=1)]
-Again = Annotated[bool, typer.Option("--again", help="redo also what has not changed")]
 
 
 @app.command()
@@ -87,15 +83,26 @@ def import_(study: Annotated[Path, typer.Argument(metavar="STUDY", help="folder 
 
 
 @app.command()
-def align(study: StudyFolder, sample: Annotated[str | None, typer.Option(help="only this sample")] = None, jobs: Jobs = None,
-          again: Again = False) -> int:
+def align(study: StudyFolder, sample: Annotated[str | None, typer.Option(help="only this sample")] = None,
+          pair: Annotated[list[str] | None, typer.Option(metavar="MOVING:FIXED", help="only these, of the plan or not")] = None,
+          model: Annotated[str | None, typer.Option(help=f"instead of the sheet's: {', '.join(MODELS)}")] = None,
+          jobs: Jobs = None, again: Again = False) -> int:
     """Place the images and maps of each sample in one frame, with an error and a verdict for each pair."""
     opened = Study(study)
+    if model is not None and model not in MODELS:
+        raise StudyError(f"unknown model {model!r}, expected one of {', '.join(MODELS)}")
     if sample is not None and sample not in opened.sheet.samples:
         raise StudyError(f"{study}: no sample {sample!r}; the sheet has {', '.join(opened.sheet.samples)}")
+    plan = planned_pairs(opened, opened.by_sample()) if pair else []
+    named = [named_pair(opened, text, plan) for text in pair or ()]
     with progress("aligning") as report:
-        done = align_study(opened, jobs=jobs, report=report, again=again, sample=sample)
+        done = align_study(opened, jobs=jobs, report=report, again=again, sample=sample, pairs=named, model=model)
     return told_pairs(done)
+
+
+app.add_typer(placing.landmarks, name="landmarks")
+for command in (placing.accept, placing.reject, placing.candidates, placing.frames):
+    app.command()(command)
 
 
 @app.command()
@@ -209,8 +216,11 @@ def told_imports(done: list[Imported], *, notes: bool = True) -> int:
 def told_pairs(done: list[Placed], *, listed: bool = True) -> int:
     """Print the verdict on every pair, and the sum."""
     marks = {"good": "good", "doubtful": "doubtful: look at it", "failed": "failed: not used"}
-    rows = [(p.pair.moving, p.pair.fixed, marks.get(p.verdict, p.verdict), magnitude(p.error_nm, "nm"), "; ".join(p.reasons))
-            for p in done]
+    decided = {"accepted": "accepted by a person", "rejected": "rejected by a person"}
+    usual = {"good": "accepted", "doubtful": "proposed", "failed": "rejected"}
+    rows = [(p.pair.moving, p.pair.fixed,
+             marks.get(p.verdict, p.verdict) if usual.get(p.verdict) == p.status else f"{p.verdict}, {decided.get(p.status)}",
+             magnitude(p.error_nm, "nm"), "; ".join(p.reasons)) for p in done]
     if listed:
         table("", ("moving", "fixed", "verdict", "95 % error", "why"), rows, right=("95 % error",))
     counts = {v: sum(p.verdict == v for p in done) for v in ("good", "doubtful", "failed")}

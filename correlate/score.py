@@ -14,7 +14,7 @@ from correlate.study import Acquisition, Study
 from correlate.table import REGIONS_METHOD, joined, with_region_fractions
 from datasets.errors import StudyError
 from datasets.techniques import TECHNIQUES
-from registration import Transform
+from registration.saved import read_transform
 
 Floats = NDArray[np.float64]
 Truth = Mapping[str, Any]
@@ -108,7 +108,8 @@ def score(study: Study) -> Score:
 def scored_pairs(alignments: pd.DataFrame, acquisitions: Mapping[str, Acquisition], frames: Truth) -> pd.DataFrame:
     """Every registration of two images whose true poses are known, columns PAIR_COLUMNS.
 
-    The difference of two affine maps is affine, so its norm is convex and its largest value over a field lies at a corner.
+    The difference of two affine maps is affine, so its norm is convex and its largest value over a field lies at a corner; a
+    bent map is looked at on GRID x GRID points.
     """
     rows = []
     for row in alignments.to_dict("records"):
@@ -120,8 +121,8 @@ def scored_pairs(alignments: pd.DataFrame, acquisitions: Mapping[str, Acquisitio
             true = _between(frames[fixed], frames[moving])
             overlap = _overlap(true, acquisitions[moving], acquisitions[fixed])
             if row["transform"] is not None:
-                corners = _grid(acquisitions[moving], 2)
-                wrong = Transform.from_dict(row["transform"]).apply(corners) - (corners @ true[:, :2].T + true[:, 2])
+                corners = _grid(acquisitions[moving], 2 if "matrix" in row["transform"] else GRID)
+                wrong = read_transform(row["transform"]).apply(corners) - (corners @ true[:, :2].T + true[:, 2])
                 error_nm = float(np.linalg.norm(wrong, axis=1).max())
         common = overlap > 0 and bool(frames[moving].get("elsewhere")) == bool(frames[fixed].get("elsewhere"))
         stated = np.nan if row["error_nm"] is None else float(row["error_nm"])

@@ -1,12 +1,11 @@
 """One study on disk: its sheet, its store, and what has been made of them so far."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import xarray as xr
 
@@ -15,13 +14,16 @@ from datasets.errors import StudyError
 from datasets.sheet import FILE_NAME, Sheet, read_sheet
 from datasets.store import Store
 from datasets.techniques import TECHNIQUES
-from registration import FrameGraph, Transform
+from registration import Adjustment, FrameGraph
+from registration.candidate import Candidate
+from registration.saved import read_transform
 
 ACQUISITION, TRANSFORM, DESCRIPTORS, MODEL = "acquisition", "transform", "descriptors", "model"
+LANDMARKS, ADJUSTMENT = "landmarks", "adjustment"
 MODEL_UNIT = "models/log_ce"
 ACQUISITION_FIELDS = ("unit", "version", "sample", "technique", "title", "nbytes", "summary")
 ALIGNMENT_COLUMNS = ("unit", "sample", "version", "moving", "fixed", "model", "status", "verdict", "reasons", "error_nm",
-                     "coarser_pixel_nm", "method", "metrics", "transform")
+                     "coarser_pixel_nm", "method", "metrics", "transform", "candidates", "landmarks", "decision", "loop")
 MEASUREMENT_COLUMNS = ("sample", "unit", "version", "technique", "name", "title", "value", "std", "units", "method", "reason")
 
 
@@ -113,6 +115,14 @@ class Study:
         return sorted((a for a in found if sample in (None, a.sample) and technique in (None, a.technique)),
                       key=lambda a: (order.get(a.sample, len(order)), a.unit))
 
+    def acquisition(self, unit: str) -> Acquisition | None:
+        """What is known of one acquisition; None where it was not imported."""
+        version = self.store.current(unit)
+        if version is None or version.kind != ACQUISITION:
+            return None
+        said = {name: str(version.attrs.get(name, "")) for name in ("sample", "technique", "title")}
+        return Acquisition(unit=unit, version=version.version, nbytes=version.nbytes, summary=version.summary, **said)
+
     def by_sample(self) -> dict[str, list[Acquisition]]:
         """Sample of the sheet -> its acquisitions, in one look at the catalogue."""
         found: dict[str, list[Acquisition]] = {name: [] for name in self.sheet.samples}
@@ -129,19 +139,46 @@ class Study:
         return self.store.open(unit)
 
     def alignments(self) -> pd.DataFrame:
-        """One row per registration, columns ALIGNMENT_COLUMNS; `transform` is a dictionary, None where there is none."""
-        rows = [{"unit": row["unit"], "sample": row["sample"], "version": row["version"],
-                 **self.store.open(row["unit"]).attrs["alignment"]} for row in self.rows(TRANSFORM)]
-        return pd.DataFrame(rows, columns=list(ALIGNMENT_COLUMNS))
+        """One row per registration, columns ALIGNMENT_COLUMNS; `transform` is a dictionary, None where there is none.
+
+        Where registrations form loops, their transform and error are the adjusted ones, and what a loop speaks against is
+        doubtful: `loop` says so.
+        """
+        found = self.records()
+        loops = {sample: self.adjustment(sample) or {} for sample in {str(r["sample"]) for r in found.values()}}
+        rows = [record | loops[str(record["sample"])].get("found", {}).get(unit, {}) for unit, record in found.items()]
+        for row in rows:
+            row["reasons"] = [*row["reasons"], *([row["loop"]] if row.get("loop") else [])]
+        whole = [dict.fromkeys(ALIGNMENT_COLUMNS) | row for row in rows]
+        return pd.DataFrame(whole, columns=list(ALIGNMENT_COLUMNS), dtype=object)
+
+    def records(self, sample: str | None = None) -> dict[str, dict[str, Any]]:
+        """Unit -> what was found of a pair of images, by itself, with its `unit`, `sample` and `version`."""
+        rows = [row for row in self.rows(TRANSFORM) if sample in (None, row["sample"])]
+        return {row["unit"]: {**self._attrs(row["unit"])["alignment"], "unit": row["unit"], "sample": row["sample"],
+                              "version": row["version"]} for row in rows}
+
+    def marked(self) -> list[Mapping[str, Any]]:
+        """What the units of landmarks say of themselves, among it `moving` and `fixed`."""
+        return [attrs for row in self.rows(LANDMARKS) if (attrs := self._attrs(row["unit"])).get("count")]
+
+    def adjustment(self, sample: str) -> dict[str, Any] | None:
+        """What the loops of a sample gave: `adjustment` (of `registration.Adjustment`) and `found`, unit -> what it changes.
+
+        None where there are none, or a registration is newer.
+        """
+        version = self.store.current(adjustment_unit(sample))
+        if version is None or dict(version.parents) != {u: r["version"] for u, r in self.records(sample).items()}:
+            return None
+        result: dict[str, Any] = version.attrs["loops"]
+        return result
 
     def frames(self, sample: str) -> FrameGraph:
         """The frames of a sample's acquisitions with all registrations between them; only accepted ones make paths."""
-        graph = FrameGraph()
-        table = self.alignments()
-        for transform, status in table.loc[table["sample"] == sample, ["transform", "status"]].to_numpy():
-            if transform is not None:
-                graph.add(Transform.from_dict(transform), status=status)
-        return graph
+        loops = self.adjustment(sample)
+        if loops is not None:
+            return Adjustment.from_dict(loops["adjustment"]).graph
+        return graph_of(self.records(sample).values())
 
     def measurements(self) -> pd.DataFrame:
         """Every descriptor value of every acquisition: one row each, columns MEASUREMENT_COLUMNS."""
@@ -162,8 +199,22 @@ class Study:
         result: dict[str, Any] = self.store.open(MODEL_UNIT).attrs["result"]
         return result
 
-    def std_at_centre_nm(self, transform: Transform, unit: str) -> float:
-        """Standard deviation of a transform at the centre of an acquisition's field, nm, larger of the two axes."""
-        y, x = (self.open(unit)[d].values for d in ("y", "x"))
-        centre = np.array([[0.5 * (y[0] + y[-1]), 0.5 * (x[0] + x[-1])]])
-        return float(transform.std_at(centre).max())
+    def _attrs(self, unit: str) -> Mapping[str, Any]:
+        """Attributes of a unit's current version, from its manifest: its data are not opened."""
+        version = self.store.current(unit)
+        return version.attrs if version is not None else {}
+
+
+def adjustment_unit(sample: str) -> str:
+    """Name of the store unit that holds what the loops of a sample gave."""
+    return f"adjustment/{sample}"
+
+
+def graph_of(records: Iterable[Mapping[str, Any]]) -> FrameGraph:
+    """A graph with an edge for every record that has a transform, in their order."""
+    graph = FrameGraph()
+    for record in records:
+        if record["transform"] is not None:
+            rivals = tuple(Candidate.from_dict(c) for c in record.get("candidates") or ())
+            graph.add(read_transform(record["transform"]), record["status"], "; ".join(record["reasons"]), rivals)
+    return graph

@@ -10,7 +10,8 @@ import typer
 from rich.markup import escape
 from werkzeug.serving import BaseWSGIServer
 
-from correlate.cli import Jobs, StudyFolder, app
+from correlate.arguments import Jobs, StudyFolder
+from correlate.cli import app
 from correlate.console import say
 from correlate.demo import run_demo
 from correlate.study import Study

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, TypeVar, cast
 
 import numpy as np
@@ -11,8 +12,8 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from correlate.element_map import element_map, mappable, registration_image
-from correlate.place import reference_of
-from correlate.study import ACQUISITION, DESCRIPTORS, MODEL, TRANSFORM, Acquisition, Study
+from correlate.pairs import reference_of
+from correlate.study import ACQUISITION, ADJUSTMENT, DESCRIPTORS, MODEL, TRANSFORM, Acquisition, Study
 from dashboards.ellipse import holds
 from dashboards.tiles import Raster, halved, picture_key
 from datasets.sheet import Sheet
@@ -113,7 +114,7 @@ class Source:
 
     def alignments(self) -> pd.DataFrame:
         """One row per registration that was tried."""
-        return self.once("alignments", self._state(TRANSFORM), self.study.alignments)
+        return self.once("alignments", (self._state(TRANSFORM), self._state(ADJUSTMENT)), self.study.alignments)
 
     def model(self) -> dict[str, Any] | None:
         """The last model, None if none was fitted."""
@@ -127,7 +128,7 @@ class Source:
 
     def places(self, sample: str) -> tuple[str | None, dict[str, Place]]:
         """The reference frame of a sample (None if nothing can carry one), and where each acquisition lies in it."""
-        state = (self._state(TRANSFORM), self._state(ACQUISITION))
+        state = (self._state(TRANSFORM), self._state(ADJUSTMENT), self._state(ACQUISITION))
         return self.once(f"places {sample}", state, lambda: self._places(sample))
 
     def pictures(self, sample: str) -> list[Picture]:
@@ -223,22 +224,26 @@ class Source:
         fields = [a for a in self.acquisitions(sample) if a.is_placed_in_space]
         graph = self.study.frames(sample)
         reference = reference_frame(fields, graph)
-        rows = self.alignments()
-        rows = rows[rows["sample"] == sample]
-        tried: dict[str, Mapping[Any, Any]] = {str(row["moving"]): row for row in rows.to_dict("records")}
+        table = self.alignments()
+        rows = table[table["sample"] == sample].to_dict("records")
+        used = {frozenset((str(r["moving"]), str(r["fixed"]))): r for r in rows if r["status"] == "accepted"}
+        tried: dict[str, Mapping[Any, Any]] = {str(row["moving"]): row for row in rows}
         places = {}
         for a in fields:
             if a.unit == reference:
                 places[a.unit] = Place("reference", Transform.identity(a.unit, a.unit), 0.0)
                 continue
-            steps = chain(a.unit, tried, reference)
+            transform, steps = None, chain(a.unit, tried, reference)
+            try:
+                frames = graph.between(a.unit, cast(str, reference))
+                transform, steps = graph.path(a.unit, cast(str, reference)), [used[frozenset(p)] for p in pairwise(frames)]
+            except FrameError:  # it stays where it is, with what was tried
+                transform = None
             error = math.hypot(*(_number(step["error_nm"]) for step in steps)) if steps else float("nan")
             reasons = tuple(reason for step in steps for reason in step["reasons"])
-            try:
-                places[a.unit] = Place("placed", graph.path(a.unit, cast(str, reference)), error, reasons)
-            except FrameError:
-                waiting = [str(step["status"]) for step in steps if step["status"] in ("proposed", "rejected")]
-                places[a.unit] = Place(waiting[-1] if waiting else "none", None, error, reasons)
+            waiting = [str(step["status"]) for step in steps if step["status"] in ("proposed", "rejected")]
+            status = "placed" if transform is not None else waiting[-1] if waiting else "none"
+            places[a.unit] = Place(status, transform, error, reasons)
         return reference, places
 
     def _pictures_of(self, a: Acquisition) -> list[Picture]:

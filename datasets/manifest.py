@@ -36,7 +36,9 @@ NOT_IN_MANIFEST = ("vendor",)
 
 @dataclass(frozen=True)
 class Version:
-    """One published state of a unit; `attrs` are those of its Dataset, without the vendor's metadata."""
+    """One published state of a unit; `attrs` are those of its Dataset, without the vendor's metadata, `summary` is what the
+    catalogue tells of it.
+    """
 
     unit: str
     version: str
@@ -45,6 +47,7 @@ class Version:
     parents: Mapping[str, str]
     nbytes: int
     attrs: Mapping[str, Any] = field(repr=False)
+    summary: Mapping[str, Any] = field(repr=False)
 
 
 @dataclass(frozen=True)
@@ -128,7 +131,7 @@ def make_manifest(*, unit: str, version: str, kind: str, parents: Mapping[str, s
 def version_of(manifest: Mapping[str, Any]) -> Version:
     """The public part of a manifest."""
     return Version(manifest["unit"], manifest["version"], manifest["kind"], manifest["created"], manifest["parents"],
-                   manifest["nbytes"], manifest["attrs"])
+                   manifest["nbytes"], manifest["attrs"], manifest["summary"])
 
 
 def content_digest(kind: str, parents: Mapping[str, str], files: Mapping[str, tuple[str, int]]) -> str:

@@ -26,7 +26,7 @@ Schema (every table but [study] may be absent; unknown keys are faults, so that 
     [[align]]                         # optional; without any, each map is aligned to the sample's widest image
     fixed = "A17/haadf-0"             # acquisitions: sample/name or file stem-signal number
     moving = "A17/edx-0"
-    model = "similarity"              # or "affine"
+    model = "similarity"              # translation, rigid, similarity, affine or bspline
 """
 
 import tomllib
@@ -42,7 +42,7 @@ from datasets.techniques import TECHNIQUES
 from datasets.terms import CONDITION_MEANING, DIMENSION_UNIT
 
 FILE_NAME = "study.toml"
-MODELS = ("translation", "rigid", "similarity", "affine")
+MODELS = ("translation", "rigid", "similarity", "affine", "bspline")
 
 
 @dataclass(frozen=True)

@@ -52,7 +52,7 @@ from datasets.manifest import (
 from datasets.provenance import RawHash
 from datasets.zarr_unit import LEVELS, SUMS, open_unit, plain, write_unit
 
-KINDS = ("acquisition", "drift", "transform", "descriptors", "model")
+KINDS = ("acquisition", "drift", "landmarks", "transform", "adjustment", "descriptors", "model")
 
 
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
@@ -114,7 +114,7 @@ class Store:
         data
             numpy, memory maps, dask or lazy; read once, block by block, so it may be larger than memory. Numbers, truth
             values, times and text.
-        kind : acquisition, drift, transform, descriptors or model
+        kind : acquisition, drift, landmarks, transform, adjustment, descriptors or model
         parents : unit -> version it was made from
         expected
             The version that must be current for this one to follow it; None if there must be none.

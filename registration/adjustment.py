@@ -157,6 +157,14 @@ def adjusted(graph: FrameGraph) -> Adjustment:
     return Adjustment(whole, chi2, freedom, suspects, left)
 
 
+def looped(graph: FrameGraph) -> tuple[int, ...]:
+    """Numbers of the edges that lie on a loop: accepted, linear and of a stated uncertainty, which an adjustment may change."""
+    numbers = [n for n, e in enumerate(graph.edges)
+               if e.status == "accepted" and isinstance(e.transform, Transform) and e.transform.covariance is not None]
+    edges = [cast(Transform, graph.edges[n].transform) for n in numbers]
+    return tuple(numbers[n] for n in sorted({n for loop in _loops(edges) for n, _ in loop}))
+
+
 def _closed(edges: list[Transform], loops: list[list[Step]],
             sigma: Floats) -> tuple[list[Transform], Floats, Floats, float, int]:
     """Corrected edges, the corrections, what they take from the covariance, and their squared size and freedom."""

@@ -156,6 +156,14 @@ class FrameGraph:
         raise FrameError(f"no accepted path from {source!r} to {target!r}{why}; {source!r} is connected to "
                          f"{_listed(self.connected(source), source)}, {target!r} to {_listed(self.connected(target), target)}")
 
+    def between(self, source: str, target: str) -> tuple[str, ...]:
+        """The frames along the path from one frame to another, both included; errors as for `path`."""
+        names = [source]
+        for number, forward in self._route(source, target):
+            edge = self.edges[number].transform
+            names.append(edge.target if forward else edge.source)
+        return tuple(names)
+
     def closure(self, frames: Iterable[str], points: Floats) -> Closure:
         """Walk around frames and back to the first one, by direct accepted edges, and see where points (n, d) nm end up.
 

@@ -150,4 +150,5 @@ def _grid(field: Field, transform: Warp) -> GridField:
 
 
 def _path(transform: Warp) -> str:
-    return f"coordinateTransformations/{transform.before.source} to {transform.after.target}"
+    ends = f"{transform.before.source} to {transform.after.target}"
+    return f"coordinateTransformations/{ends.replace('/', '.')}"

@@ -5,7 +5,8 @@ import pytest
 from app_study import image, scene, spectrum_image
 
 from correlate.ingest import import_files
-from correlate.place import align_pair, pairs_of
+from correlate.pairs import pairs_of
+from correlate.place import align_pair
 from correlate.study import Study
 from dashboards.source import chain
 from datasets.sheet import FILE_NAME, File, Sample, Sheet, write_sheet

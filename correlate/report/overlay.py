@@ -9,7 +9,8 @@ import xarray as xr
 from numpy.typing import NDArray
 from PIL import Image as Pillow
 
-from registration import Transform, resample
+from registration import Landmarks, Transform, resample
+from registration.warp import AnyTransform
 
 Floats = NDArray[np.float64]
 
@@ -18,6 +19,8 @@ QUALITY = 82
 MARGIN = 0.15
 """Of the moving field's size, shown around it where the fixed field is much wider."""
 MUCH_WIDER = 3.0
+BENT_SIDE = 12
+"""Pieces by which a side of a bent field is drawn."""
 FIXED_TINT = np.array([0.28, 0.62, 1.0])
 MOVING_TINT = np.array([1.0, 0.52, 0.12])
 """Blue and orange, told apart by every kind of colour vision; where both images are bright their sum is near white."""
@@ -29,8 +32,9 @@ DARKEST, BRIGHTEST = 1.0, 99.5
 class Picture:
     """A JPEG picture with what an SVG needs to draw on it.
 
-    outline : corners (x, y) of the moving field, in pixels of the picture; empty where there is none
+    outline : rim (x, y) of the moving field, in pixels of the picture; empty where there is none
     pixel_nm : side of a pixel, NaN where the image is not calibrated
+    marks : where each landmark is marked in the fixed image, and where the transform puts its mark in the moving one, (x, y)
     """
 
     jpeg: bytes
@@ -38,18 +42,20 @@ class Picture:
     height: int
     pixel_nm: float
     outline: tuple[tuple[float, float], ...] = ()
+    marks: tuple[tuple[tuple[float, float], tuple[float, float]], ...] = ()
 
 
-def overlay(fixed: xr.DataArray, moving: xr.DataArray, transform: Transform) -> Picture:
+def overlay(fixed: xr.DataArray, moving: xr.DataArray, transform: AnyTransform, marks: Landmarks | None = None) -> Picture:
     """The moving image on the fixed one: blue where only the fixed one is bright, orange where only the moving one is.
 
     Parameters
     ----------
     fixed, moving : (y, x), nm
     transform : frame of `moving` -> frame of `fixed`
+    marks : landmarks of the two
     """
-    corners = transform.apply(_corners(moving))
-    like = _window(fixed, corners)
+    rim = transform.apply(_rim(moving, 1 if isinstance(transform, Transform) else BENT_SIDE))
+    like = _window(fixed, rim)
     step = float(like["x"][1] - like["x"][0])
     still = Transform.identity(transform.target, transform.target)
     grey = _shown(_on(fixed, still, like, step))
@@ -59,8 +65,12 @@ def overlay(fixed: xr.DataArray, moving: xr.DataArray, transform: Transform) -> 
     mixed = grey[..., None] * FIXED_TINT + _shown(seen)[..., None] * MOVING_TINT
     colours[inside] = mixed[inside]
     origin = np.array([float(like["y"][0]), float(like["x"][0])])
-    outline = tuple((float(x), float(y)) for y, x in (corners - origin) / step + 0.5)
-    return Picture(_jpeg(colours), like.sizes["x"], like.sizes["y"], step, outline)
+
+    def drawn(places: Floats) -> tuple[tuple[float, float], ...]:
+        return tuple((float(x), float(y)) for y, x in (places - origin) / step + 0.5)
+
+    pairs = () if marks is None else tuple(zip(drawn(marks.fixed), drawn(transform.apply(marks.moving)), strict=True))
+    return Picture(_jpeg(colours), like.sizes["x"], like.sizes["y"], step, drawn(rim), pairs)
 
 
 def thumbnail(image: xr.DataArray, longest_px: int = LONGEST_PX // 2) -> Picture:
@@ -93,10 +103,11 @@ def _window(fixed: xr.DataArray, corners: Floats) -> xr.DataArray:
     return xr.DataArray(np.zeros(n, np.float32), axes, ("y", "x"))
 
 
-def _on(image: xr.DataArray, transform: Transform, like: xr.DataArray, step: float) -> Floats:
+def _on(image: xr.DataArray, transform: AnyTransform, like: xr.DataArray, step: float) -> Floats:
     """Values on the pixels of `like`; fine images are averaged first, for `resample` pays for every point it averages."""
     own = min(abs(float(image[d][1] - image[d][0])) for d in ("y", "x"))
-    reach = step * float(np.abs(transform.inverse().linear).sum(0).max())
+    middle = np.array([[float(like[d].mean()) for d in ("y", "x")]])
+    reach = step * float(np.abs(transform.inverse().linear_at(middle)[0]).sum(0).max())
     small = coarsened(image, max(1, math.ceil(reach / own - 1e-6)))
     plain = xr.DataArray(np.asarray(small.values, np.float64), {d: small[d] for d in ("y", "x")}, ("y", "x"))
     return np.asarray(resample(plain, transform, like)["values"].values, np.float64)
@@ -118,7 +129,10 @@ def _jpeg(colours: Floats) -> bytes:
     return buffer.getvalue()
 
 
-def _corners(image: xr.DataArray) -> Floats:
-    """Corners (4, 2) of the field in order around it, nm, ordered (y, x)."""
+def _rim(image: xr.DataArray, parts: int) -> Floats:
+    """Points (4 parts, 2) in order around the field, nm, ordered (y, x): the corners, and `parts` - 1 between them."""
     (top, bottom), (left, right) = ((float(image[d][0]), float(image[d][-1])) for d in ("y", "x"))
-    return np.array([[top, left], [top, right], [bottom, right], [bottom, left]])
+    corners = np.array([[top, left], [top, right], [bottom, right], [bottom, left]])
+    along = np.arange(parts)[:, None] / parts
+    sides = [a + along * (b - a) for a, b in zip(corners, np.roll(corners, -1, 0), strict=True)]
+    return np.concatenate(sides)

@@ -10,13 +10,16 @@ import pandas as pd
 import xarray as xr
 from markupsafe import Markup
 
+from correlate.marks import marks_of
 from correlate.numbers import length, magnitude
-from correlate.place import IMAGES, field_image
+from correlate.pairs import IMAGES
+from correlate.place import field_image
 from correlate.report.charts import ticks
 from correlate.report.overlay import LONGEST_PX, Picture, overlay, thumbnail
 from correlate.study import Acquisition, Study
+from datasets.sheet import Pair
 from datasets.techniques import TECHNIQUES
-from registration import Transform
+from registration.saved import read_transform
 
 KIND = {"good": "ok", "doubtful": "warn", "failed": "bad"}
 WORD = {"good": "accepted", "doubtful": "proposed", "failed": "not placed"}
@@ -69,16 +72,35 @@ def _figure(study: Study, row: Mapping[Any, Any], fixed: Acquisition, moving: Ac
     synthetic = study.sheet.synthetic
     names = [TECHNIQUES[a.technique].short if a.technique in TECHNIQUES else a.technique for a in (moving, fixed)]
     moved = shown_image(study, moving)
-    verdict = str(row["verdict"])
-    pictures = ([thumbnail(still), thumbnail(moved)] if verdict == "failed" else
-                [overlay(still, moved, Transform.from_dict(row["transform"]))])
+    verdict, status = str(row["verdict"]), str(row["status"])
+    apart = row["transform"] is None or (verdict == "failed" and status != "accepted")
+    marks = marks_of(study, Pair(fixed.unit, moving.unit)) if row["landmarks"] else None
+    pictures = ([thumbnail(still), thumbnail(moved)] if apart else
+                [overlay(still, moved, read_transform(row["transform"]), marks.landmarks if marks else None)])
     labels = [""] if len(pictures) == 1 else [names[1], names[0]]
     title = f"{names[0]} on {names[1]}"
-    drawn = tuple(drawing(p, f"{row['sample']}: {label or title}", dashed=verdict == "doubtful", synthetic=synthetic,
+    drawn = tuple(drawing(p, f"{row['sample']}: {label or title}", dashed=status != "accepted", synthetic=synthetic,
                           label=label) for p, label in zip(pictures, labels, strict=True))
     reasons = tuple(str(r) for r in row["reasons"])
-    return Figure(str(row["sample"]), title, KIND.get(verdict, "bad"), WORD.get(verdict, verdict),
-                  _error(row) if verdict != "failed" else "", _true_error(true), reasons, drawn)
+    facts = ["bent" if "matrix" not in (row["transform"] or {"matrix": 0}) else "",
+             f"{row['landmarks']} landmarks" if row["landmarks"] else ""]
+    return Figure(str(row["sample"]), title, *_standing(row), "" if apart else ", ".join(filter(None, [_error(row), *facts])),
+                  _true_error(true), (*_decision(row), *reasons), drawn)
+
+
+def _standing(row: Mapping[Any, Any]) -> tuple[str, str]:
+    """Kind and word of a registration: what the images say, unless a person has decided."""
+    if row["decision"]:
+        return ("ok", "accepted by a person") if row["status"] == "accepted" else ("bad", "rejected by a person")
+    verdict = str(row["verdict"])
+    return KIND.get(verdict, "bad"), WORD.get(verdict, verdict)
+
+
+def _decision(row: Mapping[Any, Any]) -> tuple[str, ...]:
+    if not row["decision"]:
+        return ()
+    why = f": {row['decision']['why']}" if row["decision"]["why"] else ""
+    return (f"{row['status']} by {row['decision']['by']}{why}; the images say {row['verdict']}",)
 
 
 def drawing(picture: Picture, says: str, *, dashed: bool, synthetic: bool, label: str) -> Markup:
@@ -92,6 +114,10 @@ def drawing(picture: Picture, says: str, *, dashed: bool, synthetic: bool, label
         points = " ".join(f"{scale * x:.1f},{scale * y:.1f}" for x, y in picture.outline)
         look = "outline dashed" if dashed else "outline"
         parts.append(Markup('<polygon class="halo" points="{0}"/><polygon class="{1}" points="{0}"/>').format(points, look))
+    for (x, y), (u, v) in picture.marks:
+        parts.append(Markup('<line class="miss" x1="{0:.1f}" y1="{1:.1f}" x2="{2:.1f}" y2="{3:.1f}"/>'
+                            '<circle class="mark" cx="{0:.1f}" cy="{1:.1f}" r="3.5"/>').format(
+                                scale * x, scale * y, scale * u, scale * v))
     if np.isfinite(picture.pixel_nm):
         pixel_nm = picture.pixel_nm / scale
         nm = ticks(0.0, 0.4 * w * pixel_nm, 2)[-1]
