@@ -5,6 +5,7 @@ cannot be used, with one line that says why; 130 interrupted.
 """
 
 import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
@@ -23,6 +24,7 @@ from correlate.numbers import magnitude
 from correlate.pairs import named_pair, planned_pairs
 from correlate.place import Placed, align_study
 from correlate.report import write_report
+from correlate.steady import Steadied, steadied
 from correlate.study import Study
 from correlate.summary import file_summary
 from correlate.survey import acquisition_lines, study_lines
@@ -97,6 +99,7 @@ def align(study: StudyFolder, sample: Annotated[str | None, typer.Option(help="o
     named = [named_pair(opened, text, plan) for text in pair or ()]
     with progress("aligning") as report:
         done = align_study(opened, jobs=jobs, report=report, again=again, sample=sample, pairs=named, model=model)
+    told_drifts(steadied(opened, sample))
     return told_pairs(done)
 
 
@@ -226,6 +229,14 @@ def told_pairs(done: list[Placed], *, listed: bool = True) -> int:
     counts = {v: sum(p.verdict == v for p in done) for v in ("good", "doubtful", "failed")}
     say(f"{len(done)} pairs: " + ", ".join(f"{n} {v}" for v, n in counts.items()))
     return 0
+
+
+def told_drifts(done: list[Steadied]) -> None:
+    """Print how far every movie drifted."""
+    for s in done:
+        far = "no drift found" if math.isnan(s.travel_nm) else (
+            f"drifted by {magnitude(s.travel_nm, 'nm')}, each frame known to {magnitude(s.std_nm, 'nm', digits=2)}")
+        say(f"{escape(s.unit)}: {far}; {s.kept} of {s.frames} frames used" + (f" ({escape(s.reason)})" if s.reason else ""))
 
 
 def told_descriptions(done: list[Described]) -> int:

@@ -1,6 +1,6 @@
 """Places acquisitions in space: aligns the images and maps of each sample, and keeps every transform with its verdict."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from importlib.metadata import version as version_of
@@ -9,11 +9,12 @@ from typing import Any, cast
 import numpy as np
 import xarray as xr
 
-from correlate.element_map import registration_image
 from correlate.executor import Report, mapped
+from correlate.field import field_image
 from correlate.loops import adjust_sample
 from correlate.marks import Marks, marks_of
-from correlate.pairs import MAPS, is_one_scan, planned_pairs, transform_unit
+from correlate.pairs import is_one_scan, planned_pairs, transform_unit
+from correlate.steady import drift_unit, drift_version, steady_study
 from correlate.study import TRANSFORM, Acquisition, Study
 from datasets.errors import DatasetError
 from datasets.provenance import own_version
@@ -49,6 +50,8 @@ def align_study(study: Study, *, jobs: int | None = None, report: Report | None 
                 executor: Executor | None = None) -> list[Placed]:
     """Align every pair of the plan that is new or whose images or landmarks have changed; then close the loops of each sample.
 
+    Movies are freed from their drift first, and stand for their mean image.
+
     Parameters
     ----------
     sample : only this one
@@ -59,9 +62,10 @@ def align_study(study: Study, *, jobs: int | None = None, report: Report | None 
     by_sample = study.by_sample()
     wanted = list(pairs) or planned_pairs(study, by_sample, sample)
     wanted = [replace(p, model=model) if model else p for p in wanted]
-    versions = {a.unit: a.version for acquisitions in by_sample.values() for a in acquisitions}
+    steady_study(study, jobs=jobs, report=report, again=again, sample=sample, executor=executor)
+    known = {a.unit: a for acquisitions in by_sample.values() for a in acquisitions}
     records = study.records()
-    fresh = [p for p in wanted if _is_to_do(study, p, records.get(transform_unit(p)), versions, again, bool(pairs))]
+    fresh = [p for p in wanted if _is_to_do(study, p, records.get(transform_unit(p)), known, again, bool(pairs))]
     if report and len(fresh) < len(wanted):
         report(len(wanted) - len(fresh), len(wanted), "unchanged")
 
@@ -101,7 +105,7 @@ def align_pair(key: tuple[str, str, str], root: str, asked: frozenset[tuple[str,
 def publish(study: Study, pair: Pair, record: Mapping[str, Any], fixed: Acquisition, moving: Acquisition,
             marks: Marks | None) -> Placed:
     """Store what was found of a pair, with all that it was made from."""
-    parents = {pair.fixed: fixed.version, pair.moving: moving.version} | ({marks.unit: marks.version} if marks else {})
+    parents = _made_from(study, (fixed, moving), marks)
     inputs = {a.unit: {"version": a.version, "sha256": a.summary.get("source", {}).get("sha256")} for a in (moving, fixed)}
     versions = {"correlate-sei": own_version()} | {name: version_of(name) for name in LIBRARIES}
     whole = {**record, "inputs": inputs, "seed": SEED, "versions": versions}
@@ -110,21 +114,6 @@ def publish(study: Study, pair: Pair, record: Mapping[str, Any], fixed: Acquisit
     unit = transform_unit(pair)
     study.store.publish(unit, ds, kind=TRANSFORM, parents=parents)
     return Placed(unit, pair, record["verdict"], record["status"], tuple(record["reasons"]), _number(record["error_nm"]))
-
-
-def field_image(ds: xr.Dataset) -> xr.DataArray:
-    """A (y, x) image of an acquisition, fit for registration: frames are averaged, spectra are condensed.
-
-    Raises
-    ------
-    DatasetError
-        If the field is not calibrated in nm.
-    """
-    if ds.attrs["technique"] in MAPS:
-        return registration_image(ds)
-    image = ds[next(iter(ds.data_vars))]
-    leading = [d for d in image.dims if d not in ("y", "x")]
-    return image.mean(leading, keep_attrs=True) if leading else image
 
 
 def registered(study: Study, pair: Pair, fixed: Acquisition, moving: Acquisition, marks: Marks | None = None,
@@ -139,7 +128,7 @@ def registered(study: Study, pair: Pair, fixed: Acquisition, moving: Acquisition
         reason = f"{' and '.join(uncalibrated)} has no pixel size; say it in the sheet (axes = ...)"
         return {**failed, "reasons": [reason]}
     try:
-        images = [field_image(study.open(u)).load() for u in (pair.fixed, pair.moving)]
+        images = [field_image(study, a).load() for a in (fixed, moving)]
         found = align(images[0], images[1], cast(AnyModel, pair.model), prior, None, marks.landmarks if marks else None, SEED,
                       box=box)
     except DatasetError as error:
@@ -176,15 +165,20 @@ def _recipe(pair: Pair) -> dict[str, str]:
     return {"model": pair.model, "version": own_version()}
 
 
-def _is_to_do(study: Study, pair: Pair, record: Mapping[str, Any] | None, versions: Mapping[str, str], again: bool,
+def _made_from(study: Study, ends: Sequence[Acquisition], marks: Marks | None) -> dict[str, str]:
+    """Unit -> version of all that the transform of a pair is made from."""
+    drifts = {drift_unit(a.unit): version for a in ends if (version := drift_version(study, a))}
+    return {a.unit: a.version for a in ends} | drifts | ({marks.unit: marks.version} if marks else {})
+
+
+def _is_to_do(study: Study, pair: Pair, record: Mapping[str, Any] | None, known: Mapping[str, Acquisition], again: bool,
               named: bool) -> bool:
     """Whether a pair is new, was made from something else, or is to be made again."""
     version = study.store.current(transform_unit(pair))
     if record is None or version is None:
         return True
-    marks = marks_of(study, pair)
-    made_from = {u: versions.get(u) for u in (pair.fixed, pair.moving)} | ({marks.unit: marks.version} if marks else {})
-    if dict(version.parents) != made_from:
+    ends = [known[u] for u in (pair.fixed, pair.moving) if u in known]
+    if dict(version.parents) != _made_from(study, ends, marks_of(study, pair)):
         return True
     if record.get("decision") and not named:
         return False

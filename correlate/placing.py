@@ -11,11 +11,11 @@ from correlate.arguments import LOOK, PairOf, StudyFolder, Why
 from correlate.console import out, say, table
 from correlate.decide import accept as accept_pair
 from correlate.decide import reject as reject_pair
+from correlate.field import field_image
 from correlate.framed import framed, write_ngff
 from correlate.marks import default_folder, export_landmarks, import_landmarks
 from correlate.numbers import magnitude
 from correlate.pairs import named_pair, planned_pairs
-from correlate.place import field_image
 from correlate.study import Study
 from datasets.errors import StudyError
 from datasets.sheet import Pair
@@ -30,7 +30,8 @@ def export(study: StudyFolder, pair: PairOf, folder: Annotated[Path | None, type
     """Write both images as PNG and a CSV to fill in with the pixels of places that show in both."""
     opened = Study(study)
     chosen = _pair(opened, pair)
-    images = {unit: field_image(opened.open(unit)).load() for unit in (chosen.moving, chosen.fixed)}
+    ends = [a for unit in (chosen.moving, chosen.fixed) if (a := opened.acquisition(unit)) is not None]
+    images = {a.unit: field_image(opened, a).load() for a in ends}
     path = export_landmarks(opened, chosen, images, folder or default_folder(opened, chosen))
     say(f"written: {escape(str(path))}; a row for every place: its pixel (row, column, counted from 0) in moving.png "
         f"({escape(chosen.moving)}) and in fixed.png ({escape(chosen.fixed)})")

@@ -1,4 +1,4 @@
-"""Takes the drift out of movies and energy stacks: keeps the shift of every frame, and the mean image without it."""
+"""Takes the drift out of movies: keeps the shift of every frame, and the mean image without it."""
 
 from concurrent.futures import Executor
 from dataclasses import dataclass
@@ -16,8 +16,11 @@ from registration.series import FEWEST
 
 DRIFT = "drift"
 """Kind of the store units made here."""
-COUNTED = ("time", "frame", "photon_energy")
-"""What may count the frames of one place. Slices of a volume and the images of a tilt series show another thing each."""
+FILMED = ("stem_image", "sem_image", "tem_image", "afm")
+COUNTED = ("time", "frame")
+"""Techniques whose images may be frames of a movie, and what counts these. Slices, tilts and energies show another thing each,
+and a slow change of contrast, or a detector's own pattern under raw X-ray frames, looks like drift (docs/registration.md): the
+drift of such series is a person's to ask for, with `registration.drift`."""
 STEADY_IMAGE = "steady"
 """Name of the mean image; its standard error is `steady_std`."""
 
@@ -83,17 +86,26 @@ def drift_unit(unit: str) -> str:
 
 def counted_along(a: Acquisition) -> str | None:
     """The dimension that counts the frames of a series of images of one place; None for what is no such series."""
-    if not a.is_placed_in_space or len(a.dims) != 3 or set(a.dims[1:]) != {"y", "x"} or a.dims[0] not in COUNTED:
-        return None
-    return a.dims[0] if a.shape[0] >= FEWEST else None
+    filmed = a.technique in FILMED and a.is_placed_in_space and len(a.dims) == 3 and set(a.dims[1:]) == {"y", "x"}
+    return a.dims[0] if filmed and a.dims[0] in COUNTED and a.shape[0] >= FEWEST else None
+
+
+def steadied(study: Study, sample: str | None = None) -> list[Steadied]:
+    """What is known of the drift of every series; nothing is measured."""
+    return [_recalled(study, a.unit) for a in study.acquisitions(sample) if counted_along(a) and _is_current(study, a)]
+
+
+def drift_version(study: Study, a: Acquisition) -> str | None:
+    """The version of the drift unit that belongs to this version of an acquisition; None where there is none."""
+    version = study.store.current(drift_unit(a.unit)) if counted_along(a) and _is_current(study, a) else None
+    return version.version if version else None
 
 
 def steady_image(study: Study, a: Acquisition) -> xr.DataArray | None:
     """The mean image (y, x) of a series without its drift; None where there is none of this version, or no drift was found."""
-    if counted_along(a) is None or not _is_current(study, a):
+    if drift_version(study, a) is None:
         return None
-    ds = study.store.open(drift_unit(a.unit))
-    return ds.get(STEADY_IMAGE)
+    return study.store.open(drift_unit(a.unit)).get(STEADY_IMAGE)
 
 
 def _images(ds: xr.Dataset) -> xr.DataArray:

@@ -1,13 +1,17 @@
 """Movies are freed from drift before their mean is looked at, once, and a movie that shows nothing says so."""
 
+import json
+
 import numpy as np
 import pytest
 import xarray as xr
 from app_study import image
 from movies import movie, scene, wander
 
+from correlate.ingest import import_files
 from correlate.steady import counted_along, drift_unit, steady_image, steady_study
 from correlate.study import Study
+from datasets.phantom import make_study
 from datasets.sheet import FILE_NAME, Sample, Sheet, write_sheet
 
 PIXEL = 0.5
@@ -56,6 +60,19 @@ def test_the_mean_of_a_movie_is_sharp_and_its_drift_is_kept_with_its_error(study
     # 360 electrons a pixel leave noise of 5 % beside structure of 35 %, hence 0.99, less the blur of whole pixels
     assert like[0] > 0.97
     assert 1 - like[0] < 0.4 * (1 - like[1])
+
+
+def test_the_drift_of_a_virtual_movie_is_what_was_put_in_within_its_error(tmp_path):
+    """Written to and read back from an instrument's file: a lattice in five frames that wander by a pixel."""
+    study = Study(make_study(tmp_path / "study", samples=1, seed=5, jobs=1))
+    import_files(study, jobs=1)
+    found, = steady_study(study, jobs=1)
+    true = json.loads((study.root / "truth" / "acquisitions.json").read_text())
+    drift = np.array(true[found.unit]["nuisance"]["drift_nm"])
+    kept = study.store.open(drift_unit(found.unit))
+    normal = (kept["shift"].values - (drift - drift.mean(0))) / kept["shift_std"].values
+    # eight free numbers: right errors give 1, scattering by a quarter
+    assert 0.3 < np.sqrt((normal**2).mean()) < 2
 
 
 def test_noise_alone_has_no_drift_and_no_steady_image(study):

@@ -10,12 +10,13 @@ import pandas as pd
 import xarray as xr
 from markupsafe import Markup
 
+from correlate.field import field_image
 from correlate.marks import marks_of
 from correlate.numbers import length, magnitude
 from correlate.pairs import IMAGES
-from correlate.place import field_image
 from correlate.report.charts import ticks
 from correlate.report.overlay import LONGEST_PX, Picture, overlay, thumbnail
+from correlate.steady import counted_along
 from correlate.study import Acquisition, Study
 from datasets.sheet import Pair
 from datasets.techniques import TECHNIQUES
@@ -59,8 +60,8 @@ def figures(study: Study, alignments: pd.DataFrame, truth: pd.DataFrame | None, 
 
 def shown_image(study: Study, a: Acquisition) -> xr.DataArray:
     """The (y, x) image by which an acquisition was registered, from a coarser level where a picture needs no more."""
-    if a.technique not in IMAGES:
-        return field_image(study.open(a.unit)).load()
+    if a.technique not in IMAGES or counted_along(a):
+        return field_image(study, a).load()
     levels = study.store.levels(a.unit)
     image = next((level for level in reversed(levels) if max(level.shape[-2:]) >= 2 * LONGEST_PX), levels[0])
     leading = [d for d in image.dims if d not in ("y", "x")]
