@@ -84,7 +84,7 @@ class Source:
         blocks, step = [max(c) for c in chunks], [s.stop - s.start for s in region]
         cut = next((i for i, n in enumerate(self.variable.shape) if step[i] < n), 0)
         slab = (*blocks[:cut], min(self.variable.shape[cut], blocks[cut] + step[cut]), *self.variable.shape[cut + 1:])
-        return int(self.variable.dtype.itemsize) * math.prod(slab)
+        return int(self.variable.dtype.itemsize * math.prod(slab))
 
     def _assembled(self, region: Region, chunks: tuple[tuple[int, ...], ...]) -> NDArray[np.generic]:
         out = np.empty([s.stop - s.start for s in region], self.variable.dtype)
