@@ -14,6 +14,9 @@ BAND = 32 << 20
 LARGEST_BLOCK = 256 << 20
 """A dask block up to this size is computed once and kept until used; a larger one is sliced, which memory maps allow."""
 
+MOST_HELD = 512 << 20
+"""Blocks that are kept until used may take this much together; beyond it they are sliced."""
+
 Region = tuple[slice, ...]
 
 
@@ -59,11 +62,15 @@ class Source:
         self.dtype = variable.dtype.newbyteorder("=")
         self.mapped: object = None
         self._held: dict[tuple[int, ...], tuple[NDArray[np.generic], int]] = {}
+        self._sliced: bool | None = None
 
     def read(self, region: Region) -> NDArray[np.generic]:
         """The values of one region, in native byte order."""
         chunks = self.variable.chunks
-        if chunks is None or self._largest_block(chunks) > LARGEST_BLOCK:
+        if self._sliced is None:
+            self._sliced = chunks is None or self._largest_block(chunks) > LARGEST_BLOCK or (
+                self._held_together(region, chunks) > MOST_HELD)
+        if chunks is None or self._sliced:
             values = self.mapped = _values(self.variable[region])
         else:
             values = self._assembled(region, chunks)
@@ -71,6 +78,13 @@ class Source:
 
     def _largest_block(self, chunks: tuple[tuple[int, ...], ...]) -> int:
         return int(self.variable.dtype.itemsize) * math.prod(max(c) for c in chunks)
+
+    def _held_together(self, region: Region, chunks: tuple[tuple[int, ...], ...]) -> int:
+        """Bytes of the blocks that regions like this one leave half used, at most: a slab across the first axis that is cut."""
+        blocks, step = [max(c) for c in chunks], [s.stop - s.start for s in region]
+        cut = next((i for i, n in enumerate(self.variable.shape) if step[i] < n), 0)
+        slab = (*blocks[:cut], min(self.variable.shape[cut], blocks[cut] + step[cut]), *self.variable.shape[cut + 1:])
+        return int(self.variable.dtype.itemsize * math.prod(slab))
 
     def _assembled(self, region: Region, chunks: tuple[tuple[int, ...], ...]) -> NDArray[np.generic]:
         out = np.empty([s.stop - s.start for s in region], self.variable.dtype)

@@ -10,6 +10,7 @@ from datasets.formats.cells.arbin_hdf import ARBIN_HDF
 from datasets.formats.cells.arbin_res import ARBIN_RES
 from datasets.formats.cells.autolab_dfr import AUTOLAB_DFR
 from datasets.formats.cells.biologic import BIOLOGIC
+from datasets.formats.cells.ch_instruments import CH_INSTRUMENTS
 from datasets.formats.cells.cycler_parquet import CYCLER_PARQUET
 from datasets.formats.cells.cycler_text import CYCLER_TEXT
 from datasets.formats.cells.cycler_workbook import CYCLER_WORKBOOK
@@ -110,6 +111,7 @@ FORMATS: tuple[Format, ...] = (
     IMPEDANCE_TEXT,
     AUTOLAB_DFR,
     IVIUM,
+    CH_INSTRUMENTS,
     PALMSENS,
     JCAMP,
     MATLAB,

@@ -17,6 +17,9 @@ da: Any = dask.array
 AT_ONCE_BYTES = 128 << 20
 """Arrays up to this size are read at once: dask copies what it computes twice more, and makes no chunk smaller than this."""
 
+BLOCK_BYTES = 32 << 20
+"""Larger arrays are read in blocks of about this size."""
+
 
 class Contiguous:
     """An array of a file; indexing reads what is asked for, into memory and into this machine's byte order.
@@ -70,10 +73,25 @@ def _whole(array: Contiguous) -> NDArray[Any]:
     return found
 
 
-def lazily(array: Any, chunks: Any = "auto") -> Any:
-    """A dask array over anything with shape, dtype and slicing.
+def bands(shape: tuple[int, ...], itemsize: int, grain: tuple[int, ...] | None = None) -> tuple[int, ...]:
+    """Blocks of about BLOCK_BYTES that follow each other in the file, in whole multiples of `grain`.
+
+    Dask's own are cubes, each of which touches all of a stack.
+    """
+    block = list(grain or (1,) * len(shape))
+    for axis in reversed(range(len(shape))):
+        room = max(1, BLOCK_BYTES // max(1, itemsize * prod(block)))
+        block[axis] = max(1, min(shape[axis], block[axis] * room))
+        if block[axis] < shape[axis]:
+            break
+    return tuple(block)
+
+
+def lazily(array: Any, chunks: Any = None) -> Any:
+    """A dask array over anything with shape, dtype and slicing, in bands where no chunks are given.
 
     Without a name of its own: dask would hash all the data to find one, which takes longer than reading them.
     """
+    chunks = chunks or bands(array.shape, array.dtype.itemsize, getattr(array, "chunks", None))
     empty = np.empty((0,) * len(array.shape), array.dtype)
     return da.from_array(array, chunks=chunks, name=False, asarray=False, meta=empty)

@@ -24,6 +24,7 @@ class StoredArray:
         self.shape: tuple[int, ...] = dataset.shape
         self.dtype = np.dtype(dataset.dtype.newbyteorder("="))
         self.ndim = len(self.shape)
+        self.chunks: tuple[int, ...] | None = dataset.chunks
         self.nbytes = int(np.prod(self.shape, dtype=np.float64)) * self.dtype.itemsize
         stored = dataset.id.get_storage_size()
         if dataset.chunks is None and dataset.compression is None and stored < self.nbytes:

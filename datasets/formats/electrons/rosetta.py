@@ -13,6 +13,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
+from inspect import signature
 from math import prod
 from pathlib import Path
 from traceback import clear_frames
@@ -44,7 +45,7 @@ from rsciio.tiff._api import _read_tiff  # the public reader leaves the file ope
 from rsciio.utils._dictionary import DTBox
 
 from datasets.errors import UnreadableFile
-from datasets.formats.contiguous import contiguous, lazily
+from datasets.formats.contiguous import bands, contiguous, lazily
 from datasets.formats.electrons import rosetta_examples as examples
 from datasets.formats.electrons import rosetta_sniff as sniff
 from datasets.formats.electrons.mrc_header import companions, tilt_angles, tilt_lists
@@ -222,6 +223,11 @@ class _Listener(logging.Handler):
 
 def _plain(module: Any, path: Path, lazy: bool, **options: Any) -> list[Rosetta]:
     found: list[Rosetta] = module.file_reader(str(path), lazy=lazy, **options)
+    if lazy and len(found) == 1 and "chunks" in signature(module.file_reader).parameters:
+        data = found[0]["data"]
+        if data.ndim > 2:  # its shape is known now, so its blocks can be bands of whole pictures
+            step = (*bands(data.shape[:-2], data.dtype.itemsize * prod(data.shape[-2:])), -1, -1)
+            found = module.file_reader(str(path), lazy=lazy, chunks=step, **options)
     return found
 
 
