@@ -33,7 +33,9 @@ from datasets.formats.electrons.rosetta_sniff import HDF5_MAGIC
 from datasets.formats.electrons.slices import SLICES
 from datasets.formats.hdf5_guard import lost_objects, said
 from datasets.formats.infrared.agilent import AGILENT
+from datasets.formats.infrared.bwtek import BWTEK
 from datasets.formats.infrared.jcamp import JCAMP
+from datasets.formats.infrared.labspec import LABSPEC
 from datasets.formats.infrared.neaspec import NEASPEC
 from datasets.formats.infrared.omnic import OMNIC
 from datasets.formats.infrared.opus import OPUS
@@ -120,6 +122,8 @@ FORMATS: tuple[Format, ...] = (
     PTIR,
     SPC,
     RENISHAW,
+    LABSPEC,
+    BWTEK,
     AGILENT,
     TOFSIMS,
     OPUS,
