@@ -22,6 +22,7 @@ from datasets.formats.probes import (
     nanoscope,
     nanosurf,
     park,
+    scan_image,
     surface_sdf,
     wsxm,
 )
@@ -169,6 +170,32 @@ def test_a_nanosurf_curve_goes_to_the_surface_and_back_in_time(tmp_path):
     assert np.isnan(force[1, 13:]).all(), "five points there, eight back"
     assert ds["segment"].values[0].tolist() == [0] * 8 + [2] * 8
     assert float(ds["time"][1]) == pytest.approx(0.125)
+
+
+def test_channels_that_bear_the_names_of_axes_stand_beside_them(tmp_path):
+    """Nanonis saves X and Y of the sensors if asked to, JPK the time of each point; neither is a height."""
+    grid = {"pixel": (1e-9, 1e-9), "lateral": "m"}
+    channels = [scan_image.Channel(name, np.ones((3, 4)), "m", **grid) for name in ("X", "Z", "Y")]
+    (signal,) = scan_image.signals(tmp_path / "a.sxm", channels)
+    assert list(signal.fields) == ["height", "x_channel", "y_channel"]
+    (signal,) = scan_image.signals(tmp_path / "a.sxm", channels[:1])
+    assert signal.kind == "AFM channel"
+
+
+def test_a_jpk_channel_of_even_steps_is_computed_from_them(tmp_path):
+    """As the times of a QI series: the archive holds no numbers of it, but the first and the step."""
+    path = tmp_path / "a.jpk-qi-series"
+    with zipfile.ZipFile(jpk_force.example(tmp_path)) as old, zipfile.ZipFile(path, "w") as new:
+        for name in old.namelist():
+            text = old.read(name)
+            if name.endswith("segment-header.properties"):
+                text = text.replace(b"channels.list=", b"channels.list=time ") + b"\n" + b"\n".join(
+                    b"channel.time." + line for line in (b"type=raster-data", b"data.num-points=50", b"data.start=0.1",
+                                                        b"data.step=0.2", b"unit.unit=s"))
+            new.writestr(name, text)
+    (ds,) = read_acquisitions(path)
+    np.testing.assert_allclose(ds["time_channel"][:3], [0.1, 0.3, 0.5], rtol=1e-6)
+    assert ds["time_channel"].attrs["units"] == "s"
 
 
 def test_degrees_in_a_nanosurf_header_are_degrees_in_either_coding(tmp_path):

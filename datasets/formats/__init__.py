@@ -76,6 +76,7 @@ from datasets.formats.xrays.nexus_xray import NEXUS_XRAY
 from datasets.formats.xrays.stxm_hdr import STXM_HDR
 from datasets.formats.xrays.xanespy_frames import XANESPY_FRAMES
 from datasets.formats.xrays.xas_columns import XAS_COLUMNS
+from datasets.formats.xrays.xdi import XDI
 from datasets.formats.xrays.xradia import XRADIA
 
 HEAD_BYTES = 4096
@@ -151,6 +152,7 @@ FORMATS: tuple[Format, ...] = (
     METROPRO,
     XRADIA,
     XAS_COLUMNS,
+    XDI,
     STXM_HDR,
     DATA_EXCHANGE,
     NEXUS_PROBE,

@@ -26,7 +26,7 @@ HEIGHTS = ("height", "z", "z_axis", "topography", "topo", "tp", "z_height", "hei
 RENAMED = {"current": "tip_current", "potential": "surface_potential", "deflection": "cantilever_deflection"}
 """Names that this project gives to other things; what else it uses gets `_channel`."""
 OTHERS = re.compile(r"phase|ampl|defl|error|curr|adh|modul|pot|fric|lat|volt|freq|dissip|mag|force|bias|user|temp|stiff|"
-                    r"deform|input|excit|slope|indent|intens|count|mask|lock|drive|qualit|oc_m|didv|di_dv", re.IGNORECASE)
+                    r"deform|input|excit|^[xy](_|$)|slope|indent|intens|count|mask|lock|drive|qualit|oc_m|didv|di_dv", re.IGNORECASE)
 """Names that are surely no topography."""
 BACK = re.compile(r"[\s_(\[,]*\b(retrace|backward|bwd|back|rückwärts)\b[\s)\]]*", re.IGNORECASE)
 THERE = re.compile(r"[\s_(\[,]*\b(trace|forward|fwd|vorwärts)\b[\s)\]]*", re.IGNORECASE)
@@ -34,6 +34,7 @@ UNITS = {"A": "ampere", "~m": "um", "µm": "um", "º": "deg", "°": "deg", "Deg"
          "Arb": "", "arb": "", "a.u.": "", "%": "percent"}
 
 
+AXES = ("x", "y", "time")
 ANGLES = ("deg", "rad", "mrad")
 
 
@@ -94,6 +95,8 @@ def _key(name: str, best: str | None, unit: str) -> str:
     base, back = name.removesuffix("_retrace"), "_retrace" if name.endswith("_retrace") else ""
     if best is not None and base == best.removesuffix("_retrace"):
         return "height" if name == best else f"height{back}"
+    if base in AXES:
+        return f"{base}_channel{back}"  # where the sensors say that the tip was
     if base == "height":
         return f"height_channel{back}"
     taken = base in QUANTITY_UNIT and (not compatible(unit, QUANTITY_UNIT[base]) or (
