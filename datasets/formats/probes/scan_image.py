@@ -26,7 +26,8 @@ HEIGHTS = ("height", "z", "z_axis", "topography", "topo", "tp", "z_height", "hei
 RENAMED = {"current": "tip_current", "potential": "surface_potential", "deflection": "cantilever_deflection"}
 """Names that this project gives to other things; what else it uses gets `_channel`."""
 OTHERS = re.compile(r"phase|ampl|defl|error|curr|adh|modul|pot|fric|lat|volt|freq|dissip|mag|force|bias|user|temp|stiff|"
-                    r"deform|input|excit|^[xy](_|$)|slope|indent|intens|count|mask|lock|drive|qualit|oc_m|didv|di_dv", re.IGNORECASE)
+                    r"deform|input|excit|slope|indent|intens|count|mask|lock|drive|qualit|oc_m|didv|di_dv|^[xy](_|$)",
+                    re.IGNORECASE)
 """Names that are surely no topography."""
 BACK = re.compile(r"[\s_(\[,]*\b(retrace|backward|bwd|back|rückwärts)\b[\s)\]]*", re.IGNORECASE)
 THERE = re.compile(r"[\s_(\[,]*\b(trace|forward|fwd|vorwärts)\b[\s)\]]*", re.IGNORECASE)
