@@ -316,6 +316,16 @@ def test_channels_of_another_size_become_an_acquisition_of_their_own(tmp_path, r
     assert [tuple(ds.sizes.values()) for ds in found] == [(8, 9), (4, 9)]
 
 
+def test_a_long_movie_is_read_when_its_frames_are_used(tmp_path, monkeypatch):
+    """And gives the same figures as one that is read at once."""
+    (whole,) = open_file(asd_movie.example(tmp_path))
+    monkeypatch.setattr(asd_movie, "AT_ONCE_BYTES", 0)
+    (lazy,) = open_file(tmp_path / whole.source.name)
+    assert not isinstance(lazy.main.data, np.ndarray)
+    np.testing.assert_array_equal(np.asarray(lazy.main.data), whole.main.data)
+    assert lazy.main.data.dtype == whole.main.data.dtype
+
+
 def test_asd_frames_keep_where_the_scanner_was(tmp_path):
     path = asd_movie.example(tmp_path)
     (ds,) = read_acquisitions(path)

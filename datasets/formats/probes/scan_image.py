@@ -43,12 +43,12 @@ ANGLES = ("deg", "rad", "mrad")
 class Channel:
     """One map as the file holds it, row 0 at the top of the picture.
 
-    data : (y, x), or (time, y, x) with the axis `times`
+    data : (y, x), or (time, y, x) with the axis `times`; numpy, or lazy where the file is large
     pixel : distance of neighbours in y and x, in `lateral`; 0 or "" where the file does not say
     """
 
     name: str
-    data: NDArray[Any]
+    data: Any
     units: str
     pixel: tuple[float, float]
     lateral: str
@@ -78,7 +78,8 @@ def _signal(path: Path, channels: list[Channel], title: str, metadata: Mapping[s
     order = ([best] if best else []) + [name for name in named if name != best]
     fields = {_key(name, best, named[name].units): Field(named[name].data, named[name].units) for name in order}
     first = channels[0]
-    empty = [name for name, channel in named.items() if channel.data.dtype.kind == "f" and np.isnan(channel.data).all()]
+    empty = [name for name, channel in named.items()
+             if isinstance(channel.data, np.ndarray) and channel.data.dtype.kind == "f" and np.isnan(channel.data).all()]
     if empty:
         remarks.append(f"{', '.join(empty)}: no pixel was measured")
     axes = [first.times] if first.times is not None else []
