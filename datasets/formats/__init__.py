@@ -51,6 +51,7 @@ from datasets.formats.matlab import MATLAB
 from datasets.formats.photoelectrons.phi import PHI
 from datasets.formats.photoelectrons.scienta import SCIENTA_IGOR, SCIENTA_TEXT
 from datasets.formats.photoelectrons.specs import SPECS_TEXT, SPECS_XML
+from datasets.formats.photoelectrons.specs_sle import SPECS_SLE
 from datasets.formats.photoelectrons.thermo import THERMO
 from datasets.formats.photoelectrons.vamas import VAMAS
 from datasets.formats.photoelectrons.xps_columns import XPS_COLUMNS
@@ -135,6 +136,7 @@ FORMATS: tuple[Format, ...] = (
     XPS_COLUMNS,
     SPECS_TEXT,
     SPECS_XML,
+    SPECS_SLE,
     PHI,
     NANOSCOPE,
     ASYLUM,
