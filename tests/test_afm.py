@@ -24,6 +24,7 @@ from datasets.formats.probes import (
     park,
     scan_image,
     surface_sdf,
+    topostats,
     wsxm,
 )
 from datasets.formats.probes.scan_image import variable_name
@@ -324,6 +325,15 @@ def test_a_long_movie_is_read_when_its_frames_are_used(tmp_path, monkeypatch):
     assert not isinstance(lazy.main.data, np.ndarray)
     np.testing.assert_array_equal(np.asarray(lazy.main.data), whole.main.data)
     assert lazy.main.data.dtype == whole.main.data.dtype
+
+
+def test_what_topostats_flattened_is_a_height_in_nm_and_no_image_of_electrons(tmp_path):
+    (ds,) = read_acquisitions(topostats.example(tmp_path))
+    assert ds.attrs["technique"] == "afm"
+    assert ds["height"].attrs["units"] == "nm"
+    assert float(ds["x"][1]) == 2.0
+    np.testing.assert_allclose(ds["height_before_flattening"] - ds["height"], 100)
+    assert any("grain_masks" in warning for warning in ds.attrs["warnings"])
 
 
 def test_asd_frames_keep_where_the_scanner_was(tmp_path):

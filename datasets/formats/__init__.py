@@ -70,6 +70,7 @@ from datasets.formats.probes.nexus_probe import NEXUS_PROBE
 from datasets.formats.probes.park import PARK
 from datasets.formats.probes.rosetta_surface import ROSETTA_SURFACE
 from datasets.formats.probes.surface_sdf import SURFACE_SDF
+from datasets.formats.probes.topostats import TOPOSTATS
 from datasets.formats.probes.wsxm import WSXM
 from datasets.formats.signal import Axis, Field, Format, Signal
 from datasets.formats.xrays.data_exchange import DATA_EXCHANGE
@@ -150,6 +151,7 @@ FORMATS: tuple[Format, ...] = (
     PARK,
     ASD_MOVIE,
     SURFACE_SDF,
+    TOPOSTATS,
     ROSETTA_SURFACE,
     METROPRO,
     XRADIA,
