@@ -22,7 +22,9 @@ from datasets.formats.probes import (
     nanoscope,
     nanosurf,
     park,
+    scan_image,
     surface_sdf,
+    topostats,
     wsxm,
 )
 from datasets.formats.probes.scan_image import variable_name
@@ -171,6 +173,32 @@ def test_a_nanosurf_curve_goes_to_the_surface_and_back_in_time(tmp_path):
     assert float(ds["time"][1]) == pytest.approx(0.125)
 
 
+def test_channels_that_bear_the_names_of_axes_stand_beside_them(tmp_path):
+    """Nanonis saves X and Y of the sensors if asked to, JPK the time of each point; neither is a height."""
+    grid = {"pixel": (1e-9, 1e-9), "lateral": "m"}
+    channels = [scan_image.Channel(name, np.ones((3, 4)), "m", **grid) for name in ("X", "Z", "Y")]
+    (signal,) = scan_image.signals(tmp_path / "a.sxm", channels)
+    assert list(signal.fields) == ["height", "x_channel", "y_channel"]
+    (signal,) = scan_image.signals(tmp_path / "a.sxm", channels[:1])
+    assert signal.kind == "AFM channel"
+
+
+def test_a_jpk_channel_of_even_steps_is_computed_from_them(tmp_path):
+    """As the times of a QI series: the archive holds no numbers of it, but the first and the step."""
+    path = tmp_path / "a.jpk-qi-series"
+    with zipfile.ZipFile(jpk_force.example(tmp_path)) as old, zipfile.ZipFile(path, "w") as new:
+        for name in old.namelist():
+            text = old.read(name)
+            if name.endswith("segment-header.properties"):
+                text = text.replace(b"channels.list=", b"channels.list=time ") + b"\n" + b"\n".join(
+                    b"channel.time." + line for line in (b"type=raster-data", b"data.num-points=50", b"data.start=0.1",
+                                                        b"data.step=0.2", b"unit.unit=s"))
+            new.writestr(name, text)
+    (ds,) = read_acquisitions(path)
+    np.testing.assert_allclose(ds["time_channel"][:3], [0.1, 0.3, 0.5], rtol=1e-6)
+    assert ds["time_channel"].attrs["units"] == "s"
+
+
 def test_degrees_in_a_nanosurf_header_are_degrees_in_either_coding(tmp_path):
     path = nanosurf.example(tmp_path)
     raw = path.read_bytes()
@@ -287,6 +315,25 @@ def test_channels_of_another_size_become_an_acquisition_of_their_own(tmp_path, r
     found = read_acquisitions(tmp_path / "c.gwy")
     assert [ds.attrs["technique"] for ds in found] == ["afm", "afm_channel"]
     assert [tuple(ds.sizes.values()) for ds in found] == [(8, 9), (4, 9)]
+
+
+def test_a_long_movie_is_read_when_its_frames_are_used(tmp_path, monkeypatch):
+    """And gives the same figures as one that is read at once."""
+    (whole,) = open_file(asd_movie.example(tmp_path))
+    monkeypatch.setattr(asd_movie, "AT_ONCE_BYTES", 0)
+    (lazy,) = open_file(tmp_path / whole.source.name)
+    assert not isinstance(lazy.main.data, np.ndarray)
+    np.testing.assert_array_equal(np.asarray(lazy.main.data), whole.main.data)
+    assert lazy.main.data.dtype == whole.main.data.dtype
+
+
+def test_what_topostats_flattened_is_a_height_in_nm_and_no_image_of_electrons(tmp_path):
+    (ds,) = read_acquisitions(topostats.example(tmp_path))
+    assert ds.attrs["technique"] == "afm"
+    assert ds["height"].attrs["units"] == "nm"
+    assert float(ds["x"][1]) == 2.0
+    np.testing.assert_allclose(ds["height_before_flattening"] - ds["height"], 100)
+    assert any("grain_masks" in warning for warning in ds.attrs["warnings"])
 
 
 def test_asd_frames_keep_where_the_scanner_was(tmp_path):

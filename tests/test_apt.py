@@ -1,6 +1,9 @@
 """Atom probe files: ions, hits and ranges of real runs against published figures, and what damage is answered with."""
 
+import os
+import re
 import time
+from pathlib import Path
 
 import h5py
 import numpy as np
@@ -98,6 +101,40 @@ def test_the_first_ions_of_the_silicon_run_are_ranged_as_its_authors_count(real_
     rows = ranged(ions, ranges)
     silicon = ranges["atoms_Si"].values[rows.values[rows.values != UNRANGED]] > 0
     assert int(silicon.sum()) == 97_145
+
+
+WHOLE_RUN = os.environ.get("CORRELATE_APAV_TESTS", "")
+"""The folder apav/tests of the source distribution APAV-1.4.0 (pip download --no-deps --no-binary :all: apav), 92 MB."""
+
+COUNTS = {"Si": 785_076, "Cr": 1_207, "Cu": 683, "C": 706, "O": 1_355, "CrO": 1_681, "CrO2": 642, "Cr2O": 85_660}
+"""Ions of each kind in the whole run: apav's quantification, and boolean masks of numpy."""
+
+
+@pytest.mark.skipif(not WHOLE_RUN, reason="needs the 92 MB of APAV's own tests; set CORRELATE_APAV_TESTS")
+def test_the_whole_silicon_run_agrees_with_itself_with_ifes_and_with_its_published_counts():
+    """945,211 ions in three formats; bounds are those of ifes_apt_tc_data_modeling 0.5.0."""
+    folder = Path(WHOLE_RUN)
+    pos, epos, apt = (only(folder / f"Si.{suffix}") for suffix in ("pos", "epos", "apt"))
+    for other in (epos, apt):
+        for name in ("x", "y", "z", "mass_to_charge"):
+            np.testing.assert_array_equal(other[name], pos[name])
+    assert pos.sizes["ion"] == 945_211
+    bounds = {name: (round(float(pos[name].min()), 2), round(float(pos[name].max()), 2)) for name in ("x", "y", "z")}
+    assert bounds == {"x": (-20.43, 19.71), "y": (-17.86, 21.28), "z": (-75.08, -0.02)}
+    assert int((pos["mass_to_charge"] == 0).sum()) == 569
+    for file in ("Si.RRNG", "Si.RNG"):
+        ranges = only(folder / file)
+        rows = ranged(pos, ranges).values
+        formula = np.array(ranges.attrs["vendor"]["formula"])
+        found = {kind: int(np.isin(rows, np.flatnonzero(formula == kind)).sum()) for kind in set(formula)}
+        assert sum(found.values()) == 877_010
+        assert {_hill(kind): count for kind, count in found.items()} == COUNTS
+
+
+def _hill(formula):
+    """Both range files spell formulae in their own way; here elements in the order of the counts above."""
+    atoms = dict(re.findall(r"([A-Z][a-z]?)(\d*)", formula))
+    return "".join(f"{element}{'' if atoms[element] in ('', '1') else atoms[element]}" for element in sorted(atoms))
 
 
 def test_real_hits_have_the_figures_of_their_columns(real_data):

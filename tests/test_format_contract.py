@@ -21,7 +21,7 @@ from datasets.formats.signal import Format
 SECONDS = 60
 TEXT = {"rrng", "env", "ripple", "gamry dta", "biologic mpt", "jcamp-dx", "msa", "specs xy", "xps columns",
         "scienta text", "tof-sims text", "neaspec", "impedance text", "autolab dfr", "stxm hdr",
-        "xas columns", *(f.name for f in CYCLER_TEXT)}
+        "xas columns", "labspec text", "bwtek text", "xdi", *(f.name for f in CYCLER_TEXT)}
 """Formats in which a file cut at the end of a line may be another valid file."""
 
 REAL = {

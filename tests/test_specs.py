@@ -1,11 +1,14 @@
 """SPECS files: real ones beside another program's figures, and channeltrons whose answer is known."""
 
+import sqlite3
+
 import numpy as np
 import pytest
 
 from datasets.acquisition import read_acquisitions
 from datasets.errors import FileError
-from datasets.formats.photoelectrons import specs
+from datasets.formats import open_file
+from datasets.formats.photoelectrons import specs, specs_sle
 
 
 @pytest.mark.parametrize(("signal", "title", "points", "first", "last", "largest"), [
@@ -94,3 +97,36 @@ def test_a_cut_text_says_so(tmp_path):
     path.write_text("\n".join(path.read_text().splitlines()[:30]) + "\n")
     (ds,) = read_acquisitions(path)
     assert any("truncated" in w for w in ds.attrs["warnings"])
+
+
+def test_a_prodigy_database_keeps_every_scan_and_puts_its_pieces_in_order(tmp_path):
+    """The two scans lie half a minute apart; their numbers stand in the file in two pieces, the later one first."""
+    (ds,) = read_acquisitions(specs_sle.example(tmp_path))
+    assert ds.attrs["technique"] == "xps"
+    assert ds["intensity"].dims == ("time", "binding_energy")
+    assert ds["time"].values.tolist() == [0.0, 30.0]
+    assert ds["binding_energy"].values[[0, -1]].tolist() == [690.0, 680.0]
+    assert float(ds["binding_energy"][int(np.argmax(ds["intensity"].values[0]))]) == 685.0
+    np.testing.assert_allclose(ds["intensity"][1], 2 * ds["intensity"][0])
+    assert ds.attrs["conditions"]["photon_energy_eV"] == 1486.61
+    assert ds["transmission"].shape == (2, 21)
+
+
+def test_points_of_a_prodigy_scan_that_was_stopped_are_no_zeros(tmp_path):
+    path = specs_sle.example(tmp_path)
+    with sqlite3.connect(path) as base:
+        base.execute("UPDATE RawData SET WriteIndex = 15 WHERE RawID = 2")
+    base.close()
+    (ds,) = read_acquisitions(path)
+    assert np.isnan(ds["intensity"].values[1, 15:]).all()
+    assert np.isfinite(ds["intensity"].values[0]).all()
+    assert any("stopped after 15 of 21" in warning for warning in ds.attrs["warnings"])
+
+
+def test_a_prodigy_scan_of_the_wrong_length_is_named(tmp_path):
+    path = specs_sle.example(tmp_path)
+    with sqlite3.connect(path) as base:
+        base.execute("DELETE FROM CountRateData WHERE RawID = 2 AND Offset = 0")
+    base.close()
+    with pytest.raises(FileError, match="scan 2 declares 21 points"):
+        open_file(path)

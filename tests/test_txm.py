@@ -8,7 +8,7 @@ from datasets.acquisition import read_acquisitions
 from datasets.errors import FileError
 from datasets.formats import open_file
 from datasets.formats.xrays import data_exchange as exchange
-from datasets.formats.xrays import nexus_xray, stxm_hdr
+from datasets.formats.xrays import nexus_xray, stxm_hdr, xdi
 from datasets.formats.xrays.photon_energy import energy_in_name, role_in_name
 from datasets.writers import data_exchange
 
@@ -271,3 +271,21 @@ def test_bare_columns_cut_within_a_line_say_so(tmp_path):
         (ds,) = read_acquisitions(tmp_path / name)
         said.append(any("cut off" in warning for warning in ds.attrs["warnings"]))
     assert said == [False, True]
+
+
+def test_an_xdi_spectrum_in_transmission_is_the_logarithm_of_its_two_counters(tmp_path):
+    (ds,) = read_acquisitions(xdi.example(tmp_path))
+    assert ds.attrs["technique"] == "xas"
+    assert ds["photon_energy"].values[[0, -1]].tolist() == [8300.0, 8395.0]
+    np.testing.assert_allclose(ds["absorption"], 0.1 + (ds["photon_energy"] > 8333), atol=1e-6)
+    assert {"i0", "itrans"} <= set(ds.data_vars)
+
+
+def test_a_monochromator_angle_is_an_energy(tmp_path):
+    """Si 111, d = 3.13553 angstrom: 14.31 degrees are 8000 eV (Bragg)."""
+    path = xdi.example(tmp_path)
+    angle = np.rad2deg(np.arcsin(12398.42 / (2 * 3.13553 * np.array([8000.0, 8100.0]))))
+    head = path.read_text().replace("energy eV", "angle degrees").split(" 8300.0")[0]
+    path.write_text(head + "".join(f"{a:.6f} 1000 500\n" for a in angle))
+    (ds,) = read_acquisitions(path)
+    np.testing.assert_allclose(ds["photon_energy"], [8000.0, 8100.0], rtol=1e-6)

@@ -304,3 +304,19 @@ def test_a_map_of_one_value_a_place_has_the_shape_that_its_linescans_tell(tmp_pa
     assert values.values.tolist() == np.arange(1, 7).reshape(shape).tolist()
     if dims == ("y", "x"):
         np.testing.assert_allclose(ds["x"], np.array([0, 1, 2]) * 1e5 / 3)  # a field of 100 um in three columns, in nm
+
+
+def test_one_shift_of_the_charge_puts_three_lines_where_they_belong(real_data):
+    """A neutraliser that overcompensates by 2.3 eV moves all lines alike: carbon to 284.8, oxygen 530.7, tungsten 35.9 eV.
+
+    And so the work function of -4.5 eV in the file has no part in it: with it, carbon would lie at 287.0 eV.
+    """
+    found = {ds.attrs["title"]: ds for ds in read_acquisitions(real_data / "spectra" / "xps_kratos_NiW.vms")}
+    maxima = {}
+    for name in ("C 1s", "O 1s", "W 4f"):
+        ds = next(d for title, d in found.items() if name in title)
+        maxima[name] = float(ds["binding_energy"][int(np.argmax(ds["intensity"].values))])
+    shift = 284.8 - maxima["C 1s"]
+    assert shift == pytest.approx(2.3, abs=0.051), "one channel is 0.1 eV"
+    assert maxima["O 1s"] + shift == pytest.approx(530.7, abs=0.101)
+    assert maxima["W 4f"] + shift == pytest.approx(35.9, abs=0.101)

@@ -34,7 +34,9 @@ from datasets.formats.electrons.rosetta_sniff import HDF5_MAGIC
 from datasets.formats.electrons.slices import SLICES
 from datasets.formats.hdf5_guard import lost_objects, said
 from datasets.formats.infrared.agilent import AGILENT
+from datasets.formats.infrared.bwtek import BWTEK
 from datasets.formats.infrared.jcamp import JCAMP
+from datasets.formats.infrared.labspec import LABSPEC
 from datasets.formats.infrared.neaspec import NEASPEC
 from datasets.formats.infrared.omnic import OMNIC
 from datasets.formats.infrared.opus import OPUS
@@ -50,6 +52,7 @@ from datasets.formats.matlab import MATLAB
 from datasets.formats.photoelectrons.phi import PHI
 from datasets.formats.photoelectrons.scienta import SCIENTA_IGOR, SCIENTA_TEXT
 from datasets.formats.photoelectrons.specs import SPECS_TEXT, SPECS_XML
+from datasets.formats.photoelectrons.specs_sle import SPECS_SLE
 from datasets.formats.photoelectrons.thermo import THERMO
 from datasets.formats.photoelectrons.vamas import VAMAS
 from datasets.formats.photoelectrons.xps_columns import XPS_COLUMNS
@@ -68,6 +71,7 @@ from datasets.formats.probes.nexus_probe import NEXUS_PROBE
 from datasets.formats.probes.park import PARK
 from datasets.formats.probes.rosetta_surface import ROSETTA_SURFACE
 from datasets.formats.probes.surface_sdf import SURFACE_SDF
+from datasets.formats.probes.topostats import TOPOSTATS
 from datasets.formats.probes.wsxm import WSXM
 from datasets.formats.signal import Axis, Field, Format, Signal
 from datasets.formats.xrays.data_exchange import DATA_EXCHANGE
@@ -75,6 +79,7 @@ from datasets.formats.xrays.nexus_xray import NEXUS_XRAY
 from datasets.formats.xrays.stxm_hdr import STXM_HDR
 from datasets.formats.xrays.xanespy_frames import XANESPY_FRAMES
 from datasets.formats.xrays.xas_columns import XAS_COLUMNS
+from datasets.formats.xrays.xdi import XDI
 from datasets.formats.xrays.xradia import XRADIA
 
 HEAD_BYTES = 4096
@@ -122,6 +127,8 @@ FORMATS: tuple[Format, ...] = (
     PTIR,
     SPC,
     RENISHAW,
+    LABSPEC,
+    BWTEK,
     AGILENT,
     TOFSIMS,
     OPUS,
@@ -132,6 +139,7 @@ FORMATS: tuple[Format, ...] = (
     XPS_COLUMNS,
     SPECS_TEXT,
     SPECS_XML,
+    SPECS_SLE,
     PHI,
     NANOSCOPE,
     ASYLUM,
@@ -145,10 +153,12 @@ FORMATS: tuple[Format, ...] = (
     PARK,
     ASD_MOVIE,
     SURFACE_SDF,
+    TOPOSTATS,
     ROSETTA_SURFACE,
     METROPRO,
     XRADIA,
     XAS_COLUMNS,
+    XDI,
     STXM_HDR,
     DATA_EXCHANGE,
     NEXUS_PROBE,

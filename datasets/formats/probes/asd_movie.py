@@ -7,6 +7,7 @@ sensitivity of the scanner (ER) or of the phase (PH). Sizes are of N pixels in n
 headers say (offset, tilt) is kept of each frame: a moved frame shows another place.
 """
 
+import mmap
 import struct
 from collections.abc import Mapping
 from datetime import datetime
@@ -17,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from datasets.errors import UnreadableFile
+from datasets.formats.contiguous import lazily
 from datasets.formats.probes.scan_image import Channel, signals
 from datasets.formats.signal import Axis, Format, Signal
 
@@ -24,6 +26,8 @@ RANGES = {1: (1.0, False), 2: (2.5, False), 3: (9.99, False), 4: (5.0, False), 0
           0x40000: (5.0, True)}
 """Code of the converter -> volts, and whether it is bipolar."""
 LEVELS = 4096
+AT_ONCE_BYTES, FRAMES_BYTES = 32 << 20, 16 << 20
+"""Longer movies are read when their frames are used, so many bytes at a time."""
 CHANNELS = {"TP": "topography", "ER": "error", "PH": "phase"}
 V0 = struct.Struct("<i2s2s5i4h3fii?ih" "h6B2f5iih")
 V0_NAMES = ("version", "channel1", "channel2", "header", "frame_header", "user", "comment_offset", "comment", "columns",
@@ -47,7 +51,8 @@ def read(path: Path) -> tuple[Signal, ...]:
     UnreadableFile
         If the header is none that is known, or frames are missing.
     """
-    raw = path.read_bytes()
+    with path.open("rb") as file:
+        raw = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
     about = _header(path, raw)
     rows, columns, frames, start = (int(about[key]) for key in ("rows", "columns", "frames", "header"))
     listed = [name for key in ("channel1", "channel2") if (name := str(about[key]))]
@@ -62,20 +67,23 @@ def read(path: Path) -> tuple[Signal, ...]:
     frame_s = float(about["frame_time"]) / 1e3
     channels = []
     for i, name in enumerate(listed):
-        levels = np.ndarray((frames, rows, columns), "<i2", raw, start + i * frames * size + int(about["frame_header"]),
-                            (size, 2 * columns, 2))
-        own = np.ndarray((frames,), FRAME, raw, start + i * frames * size, (size,))
+        at = start + i * frames * size
+        levels: NDArray[Any] = np.ndarray((frames, rows, columns), "<i2", raw, at + int(about["frame_header"]),
+                                          (size, 2 * columns, 2))
+        own: NDArray[Any] = np.ndarray((frames,), FRAME, raw, at, (size,))
         also = {key: (own[key].astype(np.float64), "") for key in ("x_offset", "y_offset", "x_tilt", "y_tilt", "stimulated")}
         times = Axis("time", np.arange(frames) * (frame_s if np.isfinite(frame_s) and frame_s > 0 else 1.0), "s", also)
         pixel = (about["height"] / rows, about["width"] / columns)
-        channels.append(Channel(CHANNELS.get(name, name), _heights(levels, name, about), "nm" if name == "TP" else
+        data: Any = _Heights(levels, name, about)
+        data = data[:] if levels.nbytes <= AT_ONCE_BYTES else lazily(data, (max(1, FRAMES_BYTES // size), rows, columns))
+        channels.append(Channel(CHANNELS.get(name, name), data, "nm" if name == "TP" else
                                 "deg" if name == "PH" else "", pixel, "nm", times=times))
     remarks = [] if frame_s > 0 else ["the file states no frame time: frames are a second apart"]
     metadata = {key: value for key, value in about.items() if not isinstance(value, bytes)}
     return signals(path, channels, metadata=metadata, conditions=_conditions(about), remarks=remarks)
 
 
-def _header(path: Path, raw: bytes) -> dict[str, Any]:
+def _header(path: Path, raw: mmap.mmap) -> dict[str, Any]:
     version = struct.unpack_from("<i", raw)[0] if len(raw) >= 4 else -1
     form, names = (V0, V0_NAMES) if version == 0 else (V1, V1_NAMES)
     if len(raw) < form.size + 12 or version not in (0, 1, 2):
@@ -92,13 +100,21 @@ def _header(path: Path, raw: bytes) -> dict[str, Any]:
     return about
 
 
-def _heights(levels: NDArray[Any], name: str, about: Mapping[str, Any]) -> NDArray[np.float32]:
-    volts, bipolar = RANGES[about["converter"]]
-    factor = {"TP": float(about["extension"]) * float(about["gain"]), "ER": -float(about["scanner_sensitivity"]),
-              "PH": -float(about["phase_sensitivity"])}.get(name, 1.0)
-    step = (-2 if bipolar else -1) * volts / LEVELS * factor
-    with np.errstate(over="ignore", invalid="ignore"):
-        return np.asarray(levels * np.float32(step) + np.float32(volts * factor if bipolar else 0.0), np.float32)
+class _Heights:
+    """The levels of a channel in its unit, computed for what is asked for."""
+
+    def __init__(self, levels: NDArray[Any], name: str, about: Mapping[str, Any]) -> None:
+        volts, bipolar = RANGES[about["converter"]]
+        factor = {"TP": float(about["extension"]) * float(about["gain"]), "ER": -float(about["scanner_sensitivity"]),
+                  "PH": -float(about["phase_sensitivity"])}.get(name, 1.0)
+        self.levels, self.shape, self.ndim, self.dtype = levels, levels.shape, levels.ndim, np.dtype(np.float32)
+        with np.errstate(over="ignore", invalid="ignore"):
+            self.step = np.float32((-2 if bipolar else -1) * volts / LEVELS * factor)
+            self.zero = np.float32(volts * factor if bipolar else 0.0)
+
+    def __getitem__(self, key: Any) -> NDArray[np.float32]:
+        with np.errstate(over="ignore", invalid="ignore"):
+            return np.asarray(self.levels[key] * self.step + self.zero, np.float32)
 
 
 def _conditions(about: Mapping[str, Any]) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from datasets.formats.signal import Axis, Field, Signal
 
 HEIGHTS = ("height", "raw", "z_snsr", "zsnsr", "measured_height", "strain_gauge_height", "capacitive_sensor_height",
            "z_axis")
+AXES = ("time", "position")
 DEFLECTIONS = ("v_deflection", "defl", "deflection", "deflv")
 
 
@@ -87,7 +88,8 @@ def _signal(path: Path, curves: list[Curve], metadata: Mapping[str, Any], condit
     for name in sorted(named, key=lambda n: (n not in heights[:1], list(named).index(n))):
         if name != deflection:
             column, unit = named[name], unit_of(first.columns[named[name]][1])
-            fields["height" if name in heights[:1] else name] = Field(stack([c.columns[column][0] for c in curves]), unit)
+            key = "height" if name in heights[:1] else f"{name}_channel" if name in AXES else name
+            fields[key] = Field(stack([c.columns[column][0] for c in curves]), unit)
     fields["segment"] = Field(stack([c.segment for c in curves], -1), "1")
     axes = [Axis("time", first.time, "s")]
     if many:

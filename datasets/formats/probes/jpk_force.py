@@ -26,6 +26,8 @@ ZIP = b"PK\x03\x04"
 NUMBERS = {"short": ">i2", "short-data": ">i2", "memory-short-data": ">i2", "integer": ">i4", "integer-data": ">i4",
            "memory-integer-data": ">i4", "long": ">i8", "long-data": ">i8", "float": ">f4", "float-data": ">f4",
            "double": ">f8", "double-data": ">f8"}
+MOST_POINTS = 100_000_000
+"""More points than any curve has."""
 SEGMENT = re.compile(r"^(?:index/(\d{1,9})/)?segments/(\d{1,6})/segment-header\.properties$")
 STYLES = {"extend": 0, "pause": 1, "retract": 2, "modulation": 1}
 MOST_INFLATION = 1100
@@ -161,6 +163,13 @@ def _channel(path: Path, archive: zipfile.ZipFile, names: set[str], folder: str,
     kind = about.get("data.type", about.get("type", ""))
     encoder = about.get("data.encoder.type", about.get("encoder.type", ""))
     number = NUMBERS.get(kind)
+    if kind == "raster-data":  # even steps, which no file holds
+        begin, step = (_float(about.get(f"data.{word}", about.get(word, ""))) for word in ("start", "step"))
+        points = _float(about.get("data.num-points", about.get("num-points", "")))
+        if not (0 <= points <= MOST_POINTS and np.isfinite([begin, step]).all()):
+            raise UnreadableFile(path, f"declares {points:g} even steps of channel {channel!r}", where=f"{folder}/{channel}")
+        return ((begin + step * np.arange(int(points))).astype(np.float32),
+                about.get("unit.unit", about.get("encoder.scaling.unit.unit", "")), {})
     if number is None or file not in names:
         raise UnreadableFile(path, f"has no numbers of channel {channel!r} ({kind or 'no type'})", where=file)
     if encoder.startswith("unsigned"):
@@ -242,5 +251,6 @@ def example(folder: Path) -> Path:
     return path
 
 
-JPK_FORCE = Format(name="jpk force", suffixes=frozenset({".jpk-force", ".jpk-force-map", ".jpk-qi-data"}),
+JPK_FORCE = Format(name="jpk force", suffixes=frozenset({".jpk-force", ".jpk-force-map", ".jpk-qi-data",
+                                                            ".jpk-qi-series"}),
                    recognises=recognises, read=read, version="1", example=example)

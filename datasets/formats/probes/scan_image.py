@@ -26,7 +26,8 @@ HEIGHTS = ("height", "z", "z_axis", "topography", "topo", "tp", "z_height", "hei
 RENAMED = {"current": "tip_current", "potential": "surface_potential", "deflection": "cantilever_deflection"}
 """Names that this project gives to other things; what else it uses gets `_channel`."""
 OTHERS = re.compile(r"phase|ampl|defl|error|curr|adh|modul|pot|fric|lat|volt|freq|dissip|mag|force|bias|user|temp|stiff|"
-                    r"deform|input|excit|slope|indent|intens|count|mask|lock|drive|qualit|oc_m|didv|di_dv", re.IGNORECASE)
+                    r"deform|input|excit|slope|indent|intens|count|mask|lock|drive|qualit|oc_m|didv|di_dv|^[xy](_|$)",
+                    re.IGNORECASE)
 """Names that are surely no topography."""
 BACK = re.compile(r"[\s_(\[,]*\b(retrace|backward|bwd|back|rückwärts)\b[\s)\]]*", re.IGNORECASE)
 THERE = re.compile(r"[\s_(\[,]*\b(trace|forward|fwd|vorwärts)\b[\s)\]]*", re.IGNORECASE)
@@ -34,6 +35,7 @@ UNITS = {"A": "ampere", "~m": "um", "µm": "um", "º": "deg", "°": "deg", "Deg"
          "Arb": "", "arb": "", "a.u.": "", "%": "percent"}
 
 
+AXES = ("x", "y", "time")
 ANGLES = ("deg", "rad", "mrad")
 
 
@@ -41,12 +43,12 @@ ANGLES = ("deg", "rad", "mrad")
 class Channel:
     """One map as the file holds it, row 0 at the top of the picture.
 
-    data : (y, x), or (time, y, x) with the axis `times`
+    data : (y, x), or (time, y, x) with the axis `times`; numpy, or lazy where the file is large
     pixel : distance of neighbours in y and x, in `lateral`; 0 or "" where the file does not say
     """
 
     name: str
-    data: NDArray[Any]
+    data: Any
     units: str
     pixel: tuple[float, float]
     lateral: str
@@ -76,7 +78,8 @@ def _signal(path: Path, channels: list[Channel], title: str, metadata: Mapping[s
     order = ([best] if best else []) + [name for name in named if name != best]
     fields = {_key(name, best, named[name].units): Field(named[name].data, named[name].units) for name in order}
     first = channels[0]
-    empty = [name for name, channel in named.items() if channel.data.dtype.kind == "f" and np.isnan(channel.data).all()]
+    empty = [name for name, channel in named.items()
+             if isinstance(channel.data, np.ndarray) and channel.data.dtype.kind == "f" and np.isnan(channel.data).all()]
     if empty:
         remarks.append(f"{', '.join(empty)}: no pixel was measured")
     axes = [first.times] if first.times is not None else []
@@ -94,6 +97,8 @@ def _key(name: str, best: str | None, unit: str) -> str:
     base, back = name.removesuffix("_retrace"), "_retrace" if name.endswith("_retrace") else ""
     if best is not None and base == best.removesuffix("_retrace"):
         return "height" if name == best else f"height{back}"
+    if base in AXES:
+        return f"{base}_channel{back}"  # where the sensors say that the tip was
     if base == "height":
         return f"height_channel{back}"
     taken = base in QUANTITY_UNIT and (not compatible(unit, QUANTITY_UNIT[base]) or (
