@@ -18,6 +18,11 @@ AT_ONCE_BYTES = 128 << 20
 """Arrays up to this size are read at once: dask copies what it computes twice more, and makes no chunk smaller than this."""
 
 
+def left_over(rest: int) -> list[str]:
+    """A warning where a file holds more bytes than its header declares."""
+    return [f"{rest} bytes behind what the header declares are not read: its sizes may be damaged"] if rest > 0 else []
+
+
 class Contiguous:
     """An array of a file; indexing reads what is asked for, into memory and into this machine's byte order.
 

@@ -190,5 +190,6 @@ def example_pyccapt(folder: Path) -> Path:
 APT_HITS: tuple[Format, ...] = (
     Format(name="pyccapt", suffixes=frozenset({".h5", ".hdf5"}), recognises=is_pyccapt, read=read_pyccapt, version="1",
            example=example_pyccapt),
-    Format(name="apyt raw", suffixes=frozenset({".raw"}), recognises=is_raw, read=read_raw, version="1", example=example_raw),
+    Format(name="apyt raw", suffixes=frozenset({".raw"}), recognises=is_raw, read=read_raw, version="1", example=example_raw,
+           uncounted=True),
 )
