@@ -202,11 +202,6 @@ def open_file(path: str | Path, fmt: Format | None = None) -> tuple[Signal, ...]
     """
     path = Path(path)
     fmt = fmt or format_of(path)
-    return signals_of(path, format_of(path))
-
-
-def signals_of(path: Path, fmt: Format) -> tuple[Signal, ...]:
-    """Read every signal of a file whose format is known; raises FileError as `open_file` does."""
     try:
         signals = fmt.read(path)
     except FileError:
@@ -270,4 +265,4 @@ def _one_line(error: Exception) -> str:
     return " ".join(str(error).split())[:200] or "no message"
 
 
-__all__ = ["FORMATS", "Axis", "Field", "Format", "Signal", "format_of", "open_file", "signals_of"]
+__all__ = ["FORMATS", "Axis", "Field", "Format", "Signal", "format_of", "open_file"]
