@@ -8,11 +8,12 @@ files of ../shared/data where that folder exists), damaged, and read to the last
 same      the shapes of the undamaged file
 warned    other shapes, and other warnings than those of the undamaged file
 refused   one FileError of one line that names a file
-cut       the points before the cut of a text that does not say how many it has: nobody can know
+cut       the points before the cut of a file that does not say how many it has (`Format.uncounted`): nobody can know
 
 Everything else is a failure: another exception (traceback), more than 10 s of a processor or 60 s of waiting (hang), a process
-that dies (crash), more memory than 4 times the file and 200 MiB (memory), other shapes without a word (shape). Prints a table,
-then the failures, and exits with 1 if there is one. The same seed makes the same cases; case 0 of a file is the file itself.
+that dies (crash), more memory than 4 times the file and 200 MiB (memory), other shapes without a word (shape). Prints failures
+as they are found, then a table, and exits with 1 if anything failed. The same seed makes the same cases; case 0 of a file is
+the file itself.
 """
 
 import argparse
@@ -53,11 +54,10 @@ CASES_PER_PROCESS = 400
 """A fresh process then, since memory that was freed still counts as in use."""
 REAL_DATA = Path(os.environ.get("CORRELATE_REAL_DATA", Path(__file__).parents[2] / "shared" / "data"))
 GOOD = ("same", "warned", "refused", "cut")
-UNCOUNTED = frozenset({"biologic mpt", "gamry dta", "xps columns", "specs xy", "battery data format"})
-"""Formats of text, beside those that are named so, that do not say how many points they have."""
+UNCOUNTED = frozenset(fmt.name for fmt in FORMATS if fmt.uncounted)
 BAD = ("traceback", "hang", "crash", "memory", "shape")
 ALIKE = 60
-"""Failures of a format whose messages begin alike are shown once."""
+"""Of failures of a seed file whose messages begin alike only the first is shown."""
 SPAWN = multiprocessing.get_context("spawn")
 
 
@@ -91,12 +91,19 @@ class Tally:
     outcomes: Counter[str] = field(default_factory=Counter)
     slowest: float = 0.0
     failures: list[tuple[Case, Outcome]] = field(default_factory=list)
+    told: set[tuple[Path, str, str]] = field(default_factory=set)
 
     def add(self, case: Case, outcome: Outcome) -> None:
         self.outcomes[outcome.kind] += 1
         self.slowest = max(self.slowest, outcome.seconds)
-        if outcome.kind in BAD:
-            self.failures.append((case, outcome))
+        if outcome.kind not in BAD:
+            return
+        self.failures.append((case, outcome))
+        alike = case.path, outcome.kind, outcome.message[:ALIKE]
+        if alike not in self.told:
+            self.told.add(alike)
+            print(f"{case.format}: {outcome.kind}; {case.path.parent.name}/{case.path.name} case {case.number}, "
+                  f"{outcome.damage}: {outcome.message[:300]}", flush=True)
 
 
 def gathered_seeds(folder: Path) -> dict[str, list[Path]]:
@@ -189,9 +196,10 @@ def tried(case: Case, home: Path, undamaged: tuple[list[tuple[int, ...]], list[s
         return Outcome("same", how, "", seconds)
     if set(said) != set(undamaged[1]):
         return Outcome("warned", how, "", seconds)
-    if (case.format in UNCOUNTED or case.format.endswith(" text")) and how.endswith("truncated"):
+    if case.format in UNCOUNTED and how.endswith("truncated"):
         return Outcome("cut", how, "", seconds)
-    return Outcome("shape", how, f"{undamaged[0]} became {shapes}"[:300], seconds)
+    before, after = Counter(undamaged[0]), Counter(shapes)
+    return Outcome("shape", how, f"lost {[*(before - after).elements()]}, new {[*(after - before).elements()]}"[:300], seconds)
 
 
 class memory_limit:  # noqa: N801  a context
@@ -314,12 +322,6 @@ def shown(tallies: dict[str, Tally]) -> None:
     for name, tally in tallies.items():
         counts = "".join(f"{tally.outcomes[kind] or '':>10}" for kind in (*GOOD, *BAD))
         print(f"{name:22}{tally.outcomes.total():7}{counts}{tally.slowest:8.2f} s")
-    for name, tally in tallies.items():
-        alike = Counter((o.kind, o.message[:ALIKE]) for _, o in tally.failures)
-        for case, outcome in tally.failures:
-            if count := alike.pop((outcome.kind, outcome.message[:ALIKE]), 0):
-                print(f"{name}: {outcome.kind}, {count} times; {case.path.parent.name}/{case.path.name} case {case.number}, "
-                      f"{outcome.damage}: {outcome.message[:300]}")
 
 
 def kept(tallies: dict[str, Tally], folder: Path) -> None:
@@ -343,6 +345,8 @@ def main() -> int:
     try:
         seeds = gathered_seeds(folder)
         chosen = [name for name in given.formats.split(",") if name] or list(seeds)
+        if unknown := [name for name in chosen if not seeds.get(name)]:
+            parser.error(f"no format with a file to begin with is called {' or '.join(unknown)}")
         for fmt in FORMATS:
             if fmt.name not in seeds:
                 print(f"{fmt.name}: no example and no file to begin with")

@@ -101,11 +101,11 @@ def interpret(signal: Signal, technique: Technique, *, axes: AxisScales | None =
         coords[dim_of[i]] = (dim_of[i], values, {"units": unit, "long_name": signal.axes[i].name or dim_of[i],
                                                  **_unused_scale(unit, signal.axes[i])})
         for name, (known, unit) in signal.axes[i].also.items():
-            coords[name] = (dim_of[i], np.asarray(known), {"units": spelled(unit) or "1", "long_name": name})
+            coords[name] = (dim_of[i], np.asarray(known), {"units": spelled(unit) or _without_unit(name), "long_name": name})
     variables = {}
     for rank, (name, field) in enumerate(signal.fields.items()):
         quantity = technique.rename.get(name, technique.quantity if rank == 0 and name not in technique.quantities else name)
-        variables[quantity] = _variable(quantity, field, order, dims, technique)
+        variables[quantity] = _variable(quantity, field, order, dims, technique, warnings)
     stated, conflicts = _conditions(signal.conditions, conditions or {})
     if technique is UNKNOWN:
         warnings.append("no technique recognises this signal; say technique= to use it")
@@ -243,7 +243,14 @@ def _step(axis: Axis) -> float:
 
 
 def _variable(name: str, field: Field, order: list[int], dims: tuple[str, ...],
-              technique: Technique) -> tuple[tuple[str, ...], Any, dict[str, str]]:
+              technique: Technique, warnings: list[str]) -> tuple[tuple[str, ...], Any, dict[str, str]]:
+    """A field in a unit that the vocabulary allows it; one whose unit the file does not state has none, it is not lent one.
+
+    Raises
+    ------
+    DatasetError
+        If the unit is of another kind, or the technique needs one and there is none.
+    """
     data = field.data if order == sorted(order) else field.data.transpose(order)
     allowed = technique.quantities.get(name) or technique.optional.get(name) or (
         (QUANTITY_UNIT[name],) if name in QUANTITY_UNIT else ())
@@ -253,11 +260,20 @@ def _variable(name: str, field: Field, order: list[int], dims: tuple[str, ...],
     for wanted in allowed:
         if unit and compatible(unit, wanted):
             return dims, converted(np.asarray(data), unit, wanted), {"units": wanted}
+    if not unit and ARBITRARY not in allowed and allowed[0] != "1":
+        if name in technique.quantities:
+            raise DatasetError(f"{name} has no unit in the file, expected {' or '.join(allowed)}")
+        warnings.append(f"{name} has no unit in the file, where {' or '.join(allowed)} was expected: it is kept as arbitrary")
     if not unit:
-        return dims, data, {"units": ARBITRARY if ARBITRARY in allowed else allowed[0]}
+        return dims, data, {"units": "1" if allowed[0] == "1" else ARBITRARY}
     if technique is UNKNOWN:  # nothing is known of it, so nothing can be wrong with it
         return dims, data, {"units": ARBITRARY, "vendor_units": unit}
     raise DatasetError(f"{name} is in {unit!r}, expected one of {allowed}")
+
+
+def _without_unit(name: str) -> str:
+    """What a coordinate whose unit the file does not state is in: nothing but a number only where the vocabulary says so."""
+    return "1" if {**DIMENSION_UNIT, **QUANTITY_UNIT}.get(name) == "1" else ARBITRARY
 
 
 def _conditions(file: Mapping[str, Any], sheet: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:

@@ -11,6 +11,7 @@ from datasets.acquisition import interpret, read_acquisitions, technique_of
 from datasets.errors import DatasetError, FileError
 from datasets.formats.signal import Axis, Field, Signal
 from datasets.techniques import TECHNIQUES
+from datasets.techniques.cycling import CYCLING
 from datasets.techniques.edx import EDX
 from datasets.techniques.eels import EELS
 from datasets.techniques.saed import SAED
@@ -223,3 +224,22 @@ def test_a_file_that_is_not_there_is_one_line(tmp_path):
 
 def test_every_technique_can_be_asked_for_by_name():
     assert {"tem_image", "stem_image", "sem_image", "eels", "edx", "saed", "stem_4d", "unknown"} <= set(TECHNIQUES)
+
+
+def test_a_field_without_a_unit_is_not_lent_one(tmp_path):
+    time = Axis("time", np.arange(3.0), "s")
+    fields = {"potential": Field(np.ones(3), "V"), "current": Field(np.ones(3), "mA"), "temperature": Field(np.full(3, 300.0)),
+              "cycle_number": Field(np.ones(3))}
+    record = Signal("run", (time,), fields, tmp_path / "run", kind="cycling")
+    ds = interpret(record, CYCLING)
+    assert ds.temperature.attrs["units"] == "arbitrary"
+    assert ds.cycle_number.attrs["units"] == "1"
+    assert any("temperature has no unit" in warning for warning in ds.attrs["warnings"])
+    with pytest.raises(DatasetError, match="potential has no unit in the file, expected V"):
+        interpret(replace(record, fields={**fields, "potential": Field(np.ones(3))}), CYCLING)
+
+
+def test_a_coordinate_without_a_unit_is_a_bare_number_only_where_the_vocabulary_says_so(tmp_path):
+    beside = {"cycle_number": (np.arange(3.0), ""), "sputter_time": (np.arange(3.0), ""), "valve": (np.arange(3.0), "")}
+    ds = interpret(signal(tmp_path, Axis("point", np.arange(3.0), "", beside)), UNKNOWN)
+    assert [ds[name].attrs["units"] for name in beside] == ["1", "arbitrary", "arbitrary"]

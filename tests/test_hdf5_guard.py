@@ -1,5 +1,6 @@
 """A damaged HDF5 file neither makes anyone wait nor loses an object in silence."""
 
+import sys
 import time
 
 import h5py
@@ -45,7 +46,7 @@ def test_an_object_that_cannot_be_opened_is_named_with_the_data(tmp_path, fresh)
 
 def test_a_library_that_does_not_come_back_is_left_behind(tmp_path, fresh, monkeypatch):
     path = write(tmp_path / "a.h5")
-    monkeypatch.setattr(hdf5_guard, "SECONDS", 0.5)
+    monkeypatch.setattr(hdf5_guard, "WAIT_SECONDS", 0.5)
     monkeypatch.setattr(hdf5_guard, "HELPER", "print('ready', flush=True)\nimport time\ntime.sleep(60)")
     start = time.monotonic()
     with pytest.raises(UnreadableFile, match=r"^a\.h5: the HDF5 library does not come to an end"):
@@ -54,6 +55,16 @@ def test_a_library_that_does_not_come_back_is_left_behind(tmp_path, fresh, monke
     monkeypatch.undo()
     hdf5_guard._looked.cache_clear()
     assert len(open_file(path)) == 2  # with a new helper
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the system does not count the seconds of a processor")
+def test_the_system_ends_a_loop_that_uses_up_its_seconds(tmp_path, fresh, monkeypatch):
+    path = write(tmp_path / "a.h5")
+    monkeypatch.setattr(hdf5_guard, "SECONDS", 0)
+    monkeypatch.setattr(hdf5_guard, "HELPER", hdf5_guard.HELPER.replace("look(file, lost, 0,", "while True: pass #"))
+    with pytest.raises(UnreadableFile, match="does not come to an end"):
+        open_file(path)
+    assert fresh.process is None
 
 
 def test_one_helper_serves_many_files(tmp_path, fresh):

@@ -83,6 +83,8 @@ from datasets.formats.xrays.xdi import XDI
 from datasets.formats.xrays.xradia import XRADIA
 
 HEAD_BYTES = 4096
+MOST_USUAL = 3
+"""A suffix of more formats than these says nothing."""
 
 
 def _unpacked(path: Path) -> tuple[Signal, ...]:
@@ -223,8 +225,17 @@ def open_file(path: str | Path, fmt: Format | None = None) -> tuple[Signal, ...]
                              todo="the file may be truncated or damaged") from error
     if not signals:
         raise UnreadableFile(path, f"the {fmt.name} reader found no data in it")
-    damage = said(lost_objects(path)) if path.is_file() and _head(path).startswith(HDF5_MAGIC) else ()
-    return tuple(replace(one, warnings=(*one.warnings, *damage)) for one in signals) if damage else signals
+    remarks = said(lost_objects(path)) if path.is_file() and _head(path).startswith(HDF5_MAGIC) else ()
+    remarks += _foreign(path, fmt)
+    return tuple(replace(one, warnings=(*one.warnings, *remarks)) for one in signals) if remarks else signals
+
+
+def _foreign(path: Path, fmt: Format) -> tuple[str, ...]:
+    """A warning where the suffix is that of other formats: with its first bytes damaged, a text may pass for another one's."""
+    usual = [other.name for other in FORMATS if path.suffix.lower() in other.suffixes]
+    if not usual or fmt.name in usual or len(usual) > MOST_USUAL:
+        return ()
+    return (f"is read as {fmt.name}, though a {path.suffix} is usually {' or '.join(usual)}: its first bytes may be damaged",)
 
 
 def _claims(fmt: Format, head: bytes, path: Path) -> bool:

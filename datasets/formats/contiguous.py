@@ -21,6 +21,11 @@ BLOCK_BYTES = 32 << 20
 """Larger arrays are read in blocks of about this size."""
 
 
+def left_over(rest: int) -> list[str]:
+    """A warning where a file holds more bytes than its header declares."""
+    return [f"{rest} bytes behind what the header declares are not read: its sizes may be damaged"] if rest > 0 else []
+
+
 class Contiguous:
     """An array of a file; indexing reads what is asked for, into memory and into this machine's byte order.
 

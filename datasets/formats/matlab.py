@@ -26,6 +26,7 @@ HEAD_BYTES = 128
 STORED = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 9: "f8", 12: "i8", 13: "u8"}
 CLASSES = {6: "f8", 7: "f4", 8: "i1", 9: "u1", 10: "i2", 11: "u2", 12: "i4", 13: "u4", 14: "i8", 15: "u8"}
 ARRAY, PACKED = 14, 15
+MOST_NAMED = 20
 COMPLEX = 0x0800
 EXPANDED, BESIDE = 3, 100_000_000
 """A file may unpack to so many times its size, and so many bytes beside; what holds more is refused."""
@@ -53,6 +54,7 @@ def read(path: Path) -> tuple[Signal, ...]:
             inner = list(_elements(path, memoryview(plain), order, padded=True))
         else:
             inner = [(kind, content)]
+            left += [f"an element of type {kind}"] if kind != ARRAY and len(left) < MOST_NAMED else []
         for which, body in inner:
             if which == ARRAY:
                 name, array = _array(path, body, order)
@@ -79,6 +81,8 @@ def _elements(path: Path, view: memoryview, order: str, padded: bool) -> Iterato
                                  todo="the file may be truncated")
         yield kind, view[at + 8:at + 8 + size]
         at += 8 + size + (-size % 8 if padded or kind != PACKED else 0)
+    if at < len(view) and not padded:
+        raise UnreadableFile(path, f"ends {len(view) - at} bytes into an element", todo="the file may be truncated")
 
 
 def _unpacked(path: Path, content: memoryview, most: int) -> bytes:

@@ -29,6 +29,7 @@ from datasets.formats.signal import Format, Signal
 MAGIC = b"\x89HDF\r\n\x1a\n"
 GROUP = "data_df"
 INFO = "info_df"
+INDEX = "index"
 MOST_INFLATION = 400
 WORD = re.compile(r"^a?V(.*)$", re.MULTILINE)
 
@@ -43,19 +44,20 @@ def read(path: Path) -> tuple[Signal, ...]:
     """
     try:
         with h5py.File(path) as file:
-            columns = dict(_columns(path, file[GROUP]))
-            info = _columns(path, file[INFO]) if INFO in file else ()
+            notes: list[str] = []
+            columns = dict(_columns(path, file[GROUP], notes))
+            info = _columns(path, file[INFO], []) if INFO in file else ()
             about = {name: values[0].item() for name, values in info if values.size}
     except (OSError, KeyError, RuntimeError, ValueError, TypeError, AttributeError) as error:
         if isinstance(error, UnreadableFile):
             raise
         raise UnreadableFile(path, f"is damaged: {type(error).__name__}: {' '.join(str(error).split())[:120]}",
                              where=GROUP, todo="copy the file again") from error
-    table = cycler.Table(path, pd.DataFrame(columns), path.stem, 1, about)
+    table = cycler.Table(path, pd.DataFrame(columns), path.stem, 1, about, tuple(notes))
     return cycler.records(table, ARBIN)
 
 
-def _columns(path: Path, group: h5py.Group) -> Iterator[tuple[str, NDArray[Any]]]:
+def _columns(path: Path, group: h5py.Group, notes: list[str]) -> Iterator[tuple[str, NDArray[Any]]]:
     if "table" in group:
         table = group["table"]
         _check(path, table)
@@ -65,6 +67,8 @@ def _columns(path: Path, group: h5py.Group) -> Iterator[tuple[str, NDArray[Any]]
             kind = attributes.get(f"{block}_kind")
             values = rows[block]
             if kind is None or values.ndim != 2 or values.dtype.kind not in "biuf":
+                if block != INDEX:
+                    notes.append(f"{block} has no names or no numbers and is left out")
                 continue
             names = WORD.findall(bytes(kind).decode("latin-1"))
             if len(names) != values.shape[1]:

@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 
 from datasets.errors import UnreadableFile
 from datasets.formats.cells.table_header import name_and_unit, variable
-from datasets.formats.cells.text_table import NO_END, encoding_of, head_lines
+from datasets.formats.cells.text_table import encoding_of, head_lines
+from datasets.formats.last_line import NO_END
 from datasets.formats.signal import Axis, Field, Format, Signal
 from datasets.units import factor
 

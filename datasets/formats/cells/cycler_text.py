@@ -74,6 +74,8 @@ def read(path: Path, dialect: Dialect) -> tuple[Signal, ...]:
         first += 1
     encoding = encoding_of(head, whole=path.stat().st_size <= len(head))
     frame, notes = read_table(path, first, labels, header.separator, encoding)
+    if astray := sum(map(partial(_is_row, header=header), above)):
+        notes.append(f"{astray} rows of numbers stand above the column names and are not read: the file may be damaged")
     if layered:
         frame = _unfolded(frame)
     about = cycler.stated([line for line in above if len(line) < 2000])
@@ -86,6 +88,12 @@ def _units(line: str, separator: str) -> list[str]:
     units = [cell.strip("[](){} ") for cell in cells_of(line, separator)]
     known = [bool(unit_of(unit)) for unit in units if unit]
     return units if len(known) > 1 and all(known) and not any(is_number(unit) for unit in units) else []
+
+
+def _is_row(line: str, header: Header) -> bool:
+    """Whether a line above the column names has as many cells as they, most of them numbers."""
+    cells = cells_of(line, header.separator)
+    return len(cells) == len(header.labels) and 2 * sum(map(is_number, cells)) > len(cells)
 
 
 def _unfolded(frame: pd.DataFrame) -> pd.DataFrame:
@@ -167,4 +175,5 @@ def example(folder: Path, dialect: Dialect) -> Path:
 SUFFIXES = frozenset({".csv", ".txt", ".dat"})
 CYCLER_TEXT: tuple[Format, ...] = tuple(
     Format(name=f"{d.name} text", suffixes=SUFFIXES, recognises=partial(recognises, dialect=d), read=partial(read, dialect=d),
-           version="1", example=partial(example, dialect=d), fallback=d is PLAIN) for d in DIALECTS)
+           version="1", example=partial(example, dialect=d), fallback=d is PLAIN,
+           uncounted=True) for d in DIALECTS)

@@ -17,6 +17,7 @@ import numpy as np
 from datasets.errors import UnreadableFile
 from datasets.formats.cells import eclab
 from datasets.formats.cells.text_table import is_number
+from datasets.formats.dates import date_of
 from datasets.formats.signal import Format, Signal
 
 MAGICS = (b"EC-Lab ASCII FILE", b"BT-Lab ASCII FILE")
@@ -88,12 +89,7 @@ def _relative(rows: list[str], names: list[str], started: datetime | None) -> li
 
 
 def _started(text: str) -> datetime | None:
-    for form in DATES if text[:1].isdigit() and ":" in text else ():
-        try:
-            return datetime.strptime(text.replace(",", "."), form)
-        except ValueError:
-            continue
-    return None
+    return date_of(text.replace(",", "."), *DATES) if text[:1].isdigit() and ":" in text else None
 
 
 def _area(metadata: dict[str, str]) -> float | None:
@@ -118,4 +114,4 @@ def example(folder: Path) -> Path:
 
 
 ECLAB_TEXT = Format(name="biologic mpt", suffixes=frozenset({".mpt"}), recognises=recognises, read=read, version="1",
-                    example=example)
+                    example=example, uncounted=True)

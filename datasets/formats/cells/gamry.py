@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from datasets.errors import UnreadableFile
 from datasets.formats.cells.table_header import variable
-from datasets.formats.cells.text_table import NO_END
+from datasets.formats.last_line import cut_within
 from datasets.formats.signal import Axis, Field, Format, Signal
 
 MAGIC = b"EXPLAIN"
@@ -61,8 +61,7 @@ def read(path: Path) -> tuple[Signal, ...]:
     settings, tables = _parse(path, lines, warnings)
     if not tables:
         raise UnreadableFile(path, "holds no table with rows", where=f"{len(lines)} lines")
-    if not text.endswith(("\n", "\r")):
-        warnings.append(NO_END)
+    warnings += cut_within(text)
     conditions = _conditions(settings, warnings)
     found = []
     for table in sorted(_joined(tables), key=lambda t: t.name != IMPEDANCE):
@@ -186,8 +185,11 @@ def _record(path: Path, table: _Table, settings: Mapping[str, str], conditions: 
             warnings = (*warnings, "open circuit: no current flows by definition, and the file stores none")
     elif "current" not in fields:
         kind = "record"
-    if "temperature" in fields and (np.asarray(fields["temperature"].data) < -273.15).all():
-        del fields["temperature"]  # -327.67 is Gamry's word for "no sensor"
+    if "temperature" in fields and (absent := np.asarray(fields["temperature"].data) < -273.15).any():
+        if absent.all():
+            del fields["temperature"]  # -327.67 is Gamry's word for "no sensor"
+        else:
+            warnings = (*warnings, f"the temperature was measured at {int((~absent).sum())} of {absent.size} points only")
     return Signal(title, (Axis("time", table.columns["T"][0], "s"),), fields, path, settings, conditions, kind, warnings)
 
 
@@ -262,4 +264,5 @@ def example(folder: Path) -> Path:
     return path
 
 
-GAMRY = Format(name="gamry dta", suffixes=frozenset({".dta"}), recognises=recognises, read=read, version="1", example=example)
+GAMRY = Format(name="gamry dta", suffixes=frozenset({".dta"}), recognises=recognises, read=read, version="1", example=example,
+               uncounted=True)

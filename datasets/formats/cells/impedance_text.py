@@ -26,7 +26,8 @@ import numpy as np
 from datasets.errors import UnreadableFile
 from datasets.formats.cells import clock, cycler, spectra
 from datasets.formats.cells.table_header import unit_of, variable
-from datasets.formats.cells.text_table import NO_END, encoding_of, head_lines
+from datasets.formats.cells.text_table import encoding_of, head_lines
+from datasets.formats.last_line import NO_END
 from datasets.formats.signal import Field, Format, Signal
 from datasets.units import compatible, factor
 
@@ -75,6 +76,9 @@ def read(path: Path) -> tuple[Signal, ...]:
         end = heads[i + 1][0] if i + 1 < len(heads) else len(lines)
         title = f"{path.stem}, {i + 1} of {len(heads)}" if len(heads) > 1 else path.stem
         found += _block(path, title, lines, number, end, head, about)
+    if heads and (astray := sum(len(_numbers(line)) == len(heads[0][1]) for line in lines[:heads[0][0]])):
+        said = f"{astray} rows of numbers stand above the column names and are not read: the file may be damaged"
+        found = [replace(signal, warnings=(*signal.warnings, said)) for signal in found]
     found = found if heads else [*_bare(path, lines)]
     if lines[-1].strip():
         found = [replace(signal, warnings=(*signal.warnings, NO_END)) for signal in found]
@@ -263,6 +267,5 @@ def example(folder: Path) -> Path:
 
 
 IMPEDANCE_TEXT = Format(name="impedance text", suffixes=frozenset({".z", ".i2b", ".csv", ".txt", ".dat", ".par"}),
-                        recognises=recognises,
-                        read=read, version="1", example=example)
+                        recognises=recognises, read=read, version="1", example=example, uncounted=True)
 """Spectra of impedance as text."""

@@ -23,7 +23,8 @@ from numpy.typing import NDArray
 
 from datasets.errors import UnreadableFile
 from datasets.formats.cells import clock, spectra
-from datasets.formats.cells.text_table import NO_END
+from datasets.formats.cells.text_table import is_number
+from datasets.formats.last_line import NO_END
 from datasets.formats.signal import Axis, Field, Format, Signal
 
 CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f]")
@@ -52,8 +53,8 @@ def read(path: Path) -> tuple[Signal, ...]:
         name, separator, value = line.partition("=")
         if DATA in line:
             table, number = _table(path, lines, number)
-            cut = number == len(lines)  # the last row has no end of line
-            found += [replace(signal, warnings=(*signal.warnings, NO_END)) if cut else signal
+            said = _contradictions(lines, number, table.shape)
+            found += [replace(signal, warnings=(*signal.warnings, *said))
                       for signal in _signals(path, table, dict(settings), number)]
         elif separator and len(name) < 80:
             if name == "Title" and found:
@@ -82,6 +83,19 @@ def _table(path: Path, lines: list[str], number: int) -> tuple[NDArray[np.float6
             raise UnreadableFile(path, f"{line[:40]!r} is no row of {columns} numbers",
                                  where=f"line {number + 3 + i}") from None
     return table, number + 2 + rows
+
+
+def _contradictions(lines: list[str], end: int, shape: tuple[int, ...]) -> list[str]:
+    """Where the lines say other than the declared size of a table that ends before line `end`, counted from 0."""
+    if end == len(lines):  # the last row has no end of line
+        return [NO_END]
+    said = []
+    if any(len(line.split()) > shape[1] for line in lines[end - shape[0]:end]):
+        said.append(f"rows have more than the {shape[1]} columns that the table declares")
+    following = lines[end].split()
+    if len(following) >= shape[1] and all(map(is_number, following)):
+        said.append(f"more rows follow than the {shape[0]} that the table declares")
+    return said
 
 
 def _signals(path: Path, table: NDArray[np.float64], settings: dict[str, str], line: int) -> tuple[Signal, ...]:

@@ -96,6 +96,7 @@ def read(path: Path) -> tuple[Signal, ...]:
         fields[_variable(stem if unit in UNITS else name)] = Field(columns[name], UNITS.get(unit, "arbitrary"))
     if extra:
         notes.append(f"auxiliary channels {', '.join(extra)}: names and units are matched by order, and may be wrong")
+    notes += _gaps(columns)
     if not archive:
         notes += _cut_off(path)
     conditions: dict[str, Any] = {}
@@ -169,6 +170,14 @@ def _cut_off(path: Path) -> list[str]:
     size = path.stat().st_size
     if begin + length > size:
         return [f"the header promises points up to byte {begin + length} and the file ends at byte {size}: it may be cut off"]
+    return []
+
+
+def _gaps(columns: Mapping[str, NDArray[Any]]) -> list[str]:
+    """Whether the numbers that the cycler gave its points run on without a gap, from 1."""
+    index = columns.get("index", np.empty(0)).astype(np.int64)
+    if index.size and (index[0] != 1 or (np.diff(index) != 1).any()):
+        return [f"the points are not numbered 1, 2, 3 ... ({index[0]} to {index[-1]}, {index.size} of them): some may be lost"]
     return []
 
 

@@ -7,6 +7,7 @@ Programs write tables in the code page of their computer (UTF-8 with or without 
 import csv
 import io
 import re
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TextIO
@@ -15,13 +16,14 @@ import numpy as np
 import pandas as pd
 
 from datasets.errors import UnreadableFile
+from datasets.formats.last_line import NO_END
 
 MARKS = ((b"\xef\xbb\xbf", "utf-8-sig"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))
 SEPARATORS = ("\t", ";", ",")
+CONTROL = re.compile(r"[\x00-\x08\x0b\x0e-\x1f]")
 CHINESE = re.compile("电压|电流|时间|循环|容量")
 MOST_HEAD_LINES = 400
 TAIL_BYTES = 4096
-NO_END = "the last line has no end: its last number may be cut off"
 SPARE, MOST_SPARE = "column", 64
 """Cells beyond the last name: empty ones, as of rows that end in a separator, or a column that nobody named."""
 DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+([eE][+-]?\d+)?")
@@ -45,7 +47,7 @@ def head_lines(head: bytes) -> list[str]:
     """Lines of the first bytes of a file, the last one perhaps cut; none if the bytes are no text."""
     encoding = encoding_of(head, whole=False)
     text = head.decode(encoding, errors="ignore")
-    if not text or sum(c < " " and c not in "\t\r\n\f" for c in text) > len(text) // 200:
+    if not text or len(CONTROL.findall(text)) > len(text) // 200:
         return []
     return re.split(r"\r\n|\n|\r", text)[:MOST_HEAD_LINES]
 
@@ -104,14 +106,35 @@ def read_table(path: Path, header: int, names: Sequence[str], separator: str, en
                 raise UnreadableFile(path, f"a row has {said[3]} cells under {len(names)} names",
                                      where=f"line {header + 1 + int(said[2])}") from error
             raise UnreadableFile(path, f"is no table: {' '.join(str(error).split())[:150]}") from error
+    notes: list[str] = []
     for name in spare:
         filled = frame[name].notna()
         if not filled.any():
             frame = frame.drop(columns=name)
-        elif not filled.all():  # a column without a name is filled in every row; here a row has lost its place
+        elif filled.all():
+            notes.append(f"the rows have more cells than the {len(names)} names: names may stand over the wrong columns")
+        else:  # a column without a name is filled in every row; here a row has lost its place
             raise UnreadableFile(path, f"a row has more cells than the {len(names)} names",
                                  where=f"line {header + 2 + int(np.argmax(filled))}")
-    return frame, [f"{note} (row {len(frame)})" for note in _cut_off(path, separator, encoding)]
+    notes += [f"{note} (row {len(frame)})" for note in _cut_off(path, separator, encoding)]
+    return frame, [*dict.fromkeys(notes), *_uneven(path, header, separator)]
+
+
+def _uneven(path: Path, header: int, separator: str) -> list[str]:
+    """Whether some rows have more or fewer cells than most: what stands in them may have lost its place."""
+    widths: Counter[int] = Counter()
+    first: dict[int, int] = {}
+    mark = separator.encode()
+    with path.open("rb") as file:
+        for number, line in enumerate(file, 1):
+            if number > header + 1 and line.strip() and b'"' not in line:
+                width = line.count(mark)
+                widths[width] += 1
+                first.setdefault(width, number)
+    usual = max(widths, key=lambda width: widths[width], default=0)
+    odd = [number for width, number in first.items() if width != usual]
+    return [f"{widths.total() - widths[usual]} rows have more or fewer cells than most, the first in line {min(odd)}: their "
+            "values may stand under the wrong names"] if odd else []
 
 
 def is_number(text: str) -> bool:

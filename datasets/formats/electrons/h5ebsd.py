@@ -125,6 +125,8 @@ def _points(path: Path, scan: Any, layout: Layout) -> Points:
         columns["phase"] = Field(_edax_phases(columns["phase"].data, columns["confidence_index"].data, len(phases)))
     remarks = [f"{name} is kept in the file beside {patterns.name.rpartition('/')[2]} and not read"
                for name in layout.patterns if patterns and name in data and not patterns.name.endswith(name)]
+    left = [name for name in data if name not in (*flat, *layout.patterns, *LEFT_OUT, "Euler")]
+    remarks += [f"{', '.join(left)} of {data.name} are no columns of numbers and not read"] if left else []
     grid = None if "hex" in str(plain(header["Grid Type"]) if "Grid Type" in header else "").lower() else cells
     return Points(x, y, "um", columns, step, grid if grid and min(grid) > 0 else None, patterns,
                   _conditions(scan, header, phases),

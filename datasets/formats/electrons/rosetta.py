@@ -45,7 +45,7 @@ from rsciio.tiff._api import _read_tiff  # the public reader leaves the file ope
 from rsciio.utils._dictionary import DTBox
 
 from datasets.errors import UnreadableFile
-from datasets.formats.contiguous import bands, contiguous, lazily
+from datasets.formats.contiguous import bands, contiguous, lazily, left_over
 from datasets.formats.electrons import rosetta_examples as examples
 from datasets.formats.electrons import rosetta_sniff as sniff
 from datasets.formats.electrons.mrc_header import companions, tilt_angles, tilt_lists
@@ -67,6 +67,9 @@ LAZY_ABOVE_BYTES = 16 << 20
 
 MOST_INFLATION = 20_000
 """No compression of TIFF makes more bytes of one than this, be the image ever so dark."""
+
+FEWEST_ZEROS, MOST_BEHIND = 512, 1 << 20
+"""Fewer zeros at the end of a TIFF are padding; no more of its end are looked at."""
 
 FAR_PIXELS = 1e6
 """An axis that begins further than this many of its own pixels from zero has an origin that nobody set."""
@@ -303,9 +306,25 @@ def _read_tiff_file(path: Path, lazy: bool) -> list[Rosetta]:
         tiff.filehandle.seek(tiff.pages.next_page_offset or 0)
         if tiff.pages.next_page_offset and any(tiff.filehandle.read(tiff.tiff.offsetsize)):
             found[0]["warnings"].append(f"the list of images breaks off after {len(tiff.pages)}: the file is damaged")
+        kinds = [(series.keyframe.shape, series.keyframe.dtype, series.keyframe.photometric) for series in tiff.series]
+        if len(set(kinds)) < len(kinds):
+            found[0]["warnings"].append("images of like size differ in their tags and are given apart")
+        if zeros := _zeros_behind(tiff):
+            found[0]["warnings"].append(f"the file ends in {zeros} zeros behind its images: it may not have been written whole")
     if len(found) == 1:
         _set_tilts(path, found[0])
     return found
+
+
+def _zeros_behind(tiff: tifffile.TiffFile) -> int:
+    """Number of bytes behind all that the list of images leads to, if they are nothing but zeros."""
+    ends = [0]
+    for page in tiff.pages:
+        ends += [int(o + n) for o, n in zip(page.dataoffsets, page.databytecounts, strict=False)]
+        ends += [tag.valueoffset + tag.valuebytecount for tag in getattr(page, "tags", ())]
+    tiff.filehandle.seek(max(*ends, tiff.pages.next_page_offset or 0))
+    rest = tiff.filehandle.read(MOST_BEHIND)
+    return len(rest) if len(rest) >= FEWEST_ZEROS and not any(rest) else 0
 
 
 class _Described:
@@ -398,6 +417,7 @@ def _read_ripple(path: Path, lazy: bool) -> list[Rosetta]:
     if path.suffix not in (".rpl", ".RPL"):
         raise UnreadableFile(path, "is a Ripple header, but does not end in .rpl", todo="rename it beside its .raw")
     found = _plain(ripple, path, lazy)
+    found[0]["warnings"] = left_over(raw[0].stat().st_size - promised)
     for axis in found[0]["axes"]:
         if axis["name"] == "depth" and "ev-per-chan" in about and "depth-units" not in about and about["record-by"] == "vector":
             axis.update(units="eV", name="Energy")
@@ -414,7 +434,8 @@ def _read_tia(path: Path, lazy: bool) -> list[Rosetta]:
     if sniff.is_ser(path.read_bytes()[:4], path):
         if header.is_file():
             raise UnreadableFile(path, f"is the data part of {header.name}", todo=f"read {header.name} instead")
-        found = _plain(tia, path, lazy)
+        with bounded(tia._api):
+            found = _plain(tia, path, lazy)
         for one in found:
             one["warnings"] = ["without its .emi file a .ser does not say its units: lengths are assumed to be in metres"]
             _mend_ser_axes(one)
@@ -439,7 +460,8 @@ def _read_emi(path: Path, lazy: bool) -> list[Rosetta]:
         number = _number_of_ser(ser)
         own = described[number - 1:number]
         try:
-            one = tia._api.ser_reader(str(ser), own or None, lazy)[-1]
+            with bounded(tia._api):
+                one = tia._api.ser_reader(str(ser), own or None, lazy)[-1]
         except OSError as error:
             lost.append(f"{ser.name} is left out: {' '.join(str(error).split())}")
             continue
@@ -494,7 +516,10 @@ def _read_jeol(path: Path, lazy: bool) -> list[Rosetta]:
     if path.suffix.lower() == ".pts":
         return _plain(jeol, path, lazy=True)
     with bounded(jeol._api):
-        return _eager(jeol, path, lazy)
+        found = _eager(jeol, path, lazy)
+    if path.suffix.lower() in (".img", ".map"):  # RosettaSciIO fills up what is missing with zeros
+        _require(path, max((one["data"].nbytes for one in found), default=0))
+    return found
 
 
 def _read_mib(path: Path, lazy: bool) -> list[Rosetta]:
@@ -525,7 +550,9 @@ def _read_msa(path: Path, lazy: bool) -> list[Rosetta]:
         points, stated = one["data"].size, one["original_metadata"].get("NPOINTS", 0)
         if not points or points < stated:
             raise UnreadableFile(path, f"is truncated: it has {points} points, its header promises {stated:g}")
-        if points > stated > 0:
+        if not stated:
+            one["warnings"] = [f"its header does not say how many points it has: it may have had more than {points}"]
+        elif points > stated:
             one["warnings"] = [f"it has {points} points, its header promises {stated:g}: all are read"]
     return found
 

@@ -91,4 +91,5 @@ def example(folder: Path) -> Path:
     return path
 
 
-BWTEK = Format(name="bwtek text", suffixes=frozenset({".txt"}), recognises=recognises, read=read, version="1", example=example)
+BWTEK = Format(name="bwtek text", suffixes=frozenset({".txt"}), recognises=recognises, read=read, version="1",
+               example=example, uncounted=True)

@@ -138,4 +138,4 @@ def example(folder: Path) -> Path:
 
 
 LABSPEC = Format(name="labspec text", suffixes=frozenset({".txt"}), recognises=recognises, read=read, version="1",
-                 example=example)
+                 example=example, uncounted=True)

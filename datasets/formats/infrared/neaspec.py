@@ -16,6 +16,7 @@ How it is read here
 - Mechanical amplitudes and phases (M0A, ...) are a third signal.
 """
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -53,7 +54,11 @@ def read(path: Path) -> tuple[Signal, ...]:
     if old:
         return _signals(path, *_old_table(path, body[1:]), notes, ())
     places, channels, lost = _table(path, names, body[1:])
-    return _signals(path, places, channels, notes, (f"{lost} rows without a place are left out",) if lost else ())
+    remarks = [f"{lost} rows without a place are left out"] if lost else []
+    declared, held = _declared(notes), len(places) * next(iter(channels.values())).shape[1] if channels else 0
+    if declared and held % declared:  # several runs may repeat the grid
+        remarks.append(f"declares {declared} points and holds {held}: the file may be cut off")
+    return _signals(path, places, channels, notes, tuple(remarks))
 
 
 def _notes(lines: Sequence[str]) -> dict[str, list[str]]:
@@ -63,6 +68,13 @@ def _notes(lines: Sequence[str]) -> dict[str, list[str]]:
             cells = [cell.strip() for cell in line.lstrip("# ").split("\t")]
             found[cells[0].rstrip(":").strip()] = [cell for cell in cells[1:] if cell]
     return found
+
+
+def _declared(notes: dict[str, list[str]]) -> int:
+    """Places times points that the head states ("Pixel Area (X, Y, Z): [px] 2 1 41"); 0 where it does not."""
+    area = next((values for key, values in notes.items() if key.startswith("Pixel Area")), [])
+    sizes = [int(size) for size in (text.replace(",", "") for text in area) if size.isdigit()]
+    return math.prod(sizes) if len(sizes) == 3 else 0
 
 
 def _old_table(path: Path, body: Sequence[tuple[int, str]]) -> tuple[Floats, dict[str, Floats]]:

@@ -59,17 +59,18 @@ def read(path: Path) -> tuple[Signal, ...]:
     UnreadableFile
         Naming the measurement whose data, places and wavenumbers do not fit each other.
     """
+    remarks: list[str] = []
     try:
         with h5py.File(path, "r") as file:
             names = sorted(name for name in file if name.startswith("Measurement"))
-            measured = [found for name in names for found in _channels(path, file[name])]
-            left = [name for name in ("Images", "Heightmaps") if name in file and len(file[name])]
+            measured = [found for name in names for found in _channels(path, file[name], remarks)]
+            left = [name for name in file if name not in names and isinstance(file[name], h5py.Group) and len(file[name])]
     except (OSError, RuntimeError) as error:
         raise UnreadableFile(path, f"its HDF5 container is damaged: {' '.join(str(error).split())[:120]}",
                              todo="the file may be truncated") from error
     if not measured:
         raise UnreadableFile(path, "holds no measurement with data")
-    warnings = (f"{' and '.join(left)} in the file are left out",) if left else ()
+    warnings = (*remarks, *([f"{' and '.join(left)} in the file are left out"] if left else []))
     stacks: dict[Any, list[_Measured]] = defaultdict(list)
     for i, found in enumerate(measured):
         alone = i if found.values.shape[0] > 1 else -1
@@ -78,11 +79,12 @@ def read(path: Path) -> tuple[Signal, ...]:
     return tuple(_signal(path, stack, warnings) for stack in stacks.values())
 
 
-def _channels(path: Path, group: h5py.Group) -> list[_Measured]:
+def _channels(path: Path, group: h5py.Group, remarks: list[str]) -> list[_Measured]:
     about = {str(key): _plain(value) for key, value in group.attrs.items()}
     found = []
     for name in sorted(n for n in group if n.startswith("Channel")):
         if "Raw_Data" not in group[name]:
+            remarks.append(f"{group.name}/{name} has no data")
             continue
         data = group[name]["Raw_Data"]
         size = path.stat().st_size

@@ -58,8 +58,9 @@ def read_pyccapt(path: Path) -> tuple[Signal, ...]:
     with h5py.File(path, "r") as file:
         if "df" in file:
             return _frame(path, file["df"])
+        left = [name for name, item in file.items() if isinstance(item, h5py.Group) and name not in (*LOGS, "dld")]
         logs = [_log(path, name, file[name]) for name in LOGS if isinstance(file.get(name), h5py.Group)]
-        return (_hits(path, file["dld"]), *(log for log in logs if log is not None))
+        return (_hits(path, file["dld"], left), *(log for log in logs if log is not None))
 
 
 def _columns(path: Path, group: h5py.Group, first: str = "") -> tuple[dict[str, NDArray[Any]], list[str]]:
@@ -79,8 +80,9 @@ def _held(path: Path, item: h5py.Dataset) -> bool:
     return True
 
 
-def _hits(path: Path, group: h5py.Group) -> Signal:
+def _hits(path: Path, group: h5py.Group, left: list[str]) -> Signal:
     stored, remarks = _columns(path, group, "t")
+    remarks += [f"{', '.join(left)} of the file are not read"] if left else []
     columns = {DLD_NAMES.get(name, name): column for name, column in stored.items()}
     if not columns.get("time_of_flight", np.empty(0)).size:
         raise UnreadableFile(path, "holds no hits", where=str(group.name))
@@ -190,5 +192,6 @@ def example_pyccapt(folder: Path) -> Path:
 APT_HITS: tuple[Format, ...] = (
     Format(name="pyccapt", suffixes=frozenset({".h5", ".hdf5"}), recognises=is_pyccapt, read=read_pyccapt, version="1",
            example=example_pyccapt),
-    Format(name="apyt raw", suffixes=frozenset({".raw"}), recognises=is_raw, read=read_raw, version="1", example=example_raw),
+    Format(name="apyt raw", suffixes=frozenset({".raw"}), recognises=is_raw, read=read_raw, version="1", example=example_raw,
+           uncounted=True),
 )

@@ -291,7 +291,9 @@ def example_apt(folder: Path) -> Path:
 
 
 APT_IONS: tuple[Format, ...] = (
-    Format(name="pos", suffixes=frozenset({".pos"}), recognises=is_pos, read=read_pos, version="1", example=example_pos),
-    Format(name="epos", suffixes=frozenset({".epos"}), recognises=is_epos, read=read_epos, version="1", example=example_epos),
+    Format(name="pos", suffixes=frozenset({".pos"}), recognises=is_pos, read=read_pos, version="1", example=example_pos,
+           uncounted=True),
+    Format(name="epos", suffixes=frozenset({".epos"}), recognises=is_epos, read=read_epos, version="1", example=example_epos,
+           uncounted=True),
     Format(name="cameca apt", suffixes=frozenset({".apt"}), recognises=is_apt, read=read_apt, version="1", example=example_apt),
 )

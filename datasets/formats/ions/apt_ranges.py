@@ -107,6 +107,7 @@ def read_rrng(path: Path) -> tuple[Signal, ...]:
     ions: list[str] = []
     numbers: list[int] = []
     declared: list[int] = []
+    strange: list[int] = []
     for number, line in enumerate(_text(path).splitlines(), 1):
         if match := RRNG_LINE.match(line):
             numbers.append(int(match[1]))
@@ -117,9 +118,15 @@ def read_rrng(path: Path) -> tuple[Signal, ...]:
             declared.append(int(match[1]))
         elif re.match(r"\s*Range\d", line, re.IGNORECASE):
             raise UnreadableFile(path, f"expected the bounds of a range, found {line.strip()[:60]!r}", where=f"line {number}")
-    remarks = []
+        elif line.strip() and not line.lstrip().startswith(("[", ";", "#")):
+            strange.append(number)
+    remarks = [f"{len(strange)} lines are neither range nor ion, the first is line {strange[0]}"] if strange else []
+    if other := sorted({el for window in windows for el in window.atoms} - set(ions) if ions else ()):
+        remarks.append(f"{', '.join(other)} of the ranges are not among the ions that the file lists")
     if declared and declared[-1] != len(windows):
         remarks.append(f"declares {declared[-1]} ranges and holds {len(windows)}")
+    if colourless := [n for n, window in zip(numbers, windows, strict=True) if not window.colour]:
+        remarks.append(f"{len(colourless)} ranges have no colour RRGGBB, the first is range {colourless[0]}")
     if twice := sorted({n for n in numbers if numbers.count(n) > 1} if len(numbers) < 2000 else set()):
         remarks.append(f"range {', '.join(map(str, twice[:8]))} stands more than once; every line is kept")
     return table(path, windows, {"ions": ions}, remarks)

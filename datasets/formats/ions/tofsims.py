@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from datasets.errors import UnreadableFile
+from datasets.formats.last_line import cut_within
 from datasets.formats.signal import Axis, Field, Format, Signal
 
 Floats = NDArray[np.float64]
@@ -39,7 +40,8 @@ def read(path: Path) -> tuple[Signal, ...]:
     UnreadableFile
         Naming the line and what stands there.
     """
-    lines = path.read_bytes().decode("utf-8", errors="replace").splitlines()
+    text = path.read_bytes().decode("utf-8", errors="replace")
+    lines = text.splitlines()
     head = [line for line in lines if line.startswith("#")]
     meanings = [cell.strip() for cell in head[-1].lstrip("#").split("\t")] if head else []
     ions_from = next((i for i, word in enumerate(meanings) if word.lower().startswith("intensity")), len(meanings))
@@ -53,7 +55,11 @@ def read(path: Path) -> tuple[Signal, ...]:
         raise UnreadableFile(path, f"{table.shape[1]} columns of numbers under {ions_from + count} of the head")
     values = table[:, ions_from:ions_from + count]
     kept = [i for i in range(count) if names[i]] or list(range(count))
-    warnings = []
+    warnings = cut_within(text)
+    if len(kept) < count:
+        warnings.append(f"{count - len(kept)} columns of intensities have no ion above them and are left out")
+    if table.shape[1] > ions_from + count:
+        warnings.append(f"{table.shape[1] - ions_from - count} columns of numbers have no meaning above them and are left out")
     broken = ~np.isfinite(values)
     if broken.any():
         struck = [names[i] for i in range(count) if broken[:, i].any()]
@@ -150,4 +156,4 @@ def example(folder: Path) -> Path:
 
 
 TOFSIMS = Format(name="tof-sims text", suffixes=frozenset({".txt"}), recognises=recognises, read=read, version="1",
-                 example=example)
+                 example=example, uncounted=True)

@@ -162,15 +162,19 @@ def _signal(path: Path, header: Header, regions: dict[int, _Region], block: _Blo
     if region is None or block.values.shape[-1] != region.points:
         raise UnreadableFile(path, f"holds {block.values.shape[-1]} points, the header declares "
                              f"{region.points if region else 'no such region'}", where=f"region {block.region}")
-    leading = []
+    leading, unknown = [], []
     for name, size in zip(block.axes[:-1], block.values.shape[:-1], strict=True):
         if name == "sar" and size == 1:
             continue
+        if name not in ("cyc", "sar"):
+            unknown.append(name)
         leading.append(_leading(header, name, size, _times_of(times, list(regions).index(block.region), size)))
     axis = Axis("binding energy", region.first + region.step * np.arange(region.points), "eV")
     axes = (*leading, axis)
     values = block.values.reshape([a.size for a in axes])
     said = list(warnings)
+    if unknown:
+        said.append(f"what changes along {', '.join(map(repr, unknown))} is not known")
     if not np.isfinite(values).all():
         raise UnreadableFile(path, f"region {region.name!r} holds values that are no numbers", where=f"block {block.number}")
     if block.unit.lower() in ("c/s", "cps", "counts/s"):

@@ -16,7 +16,6 @@ unless they are whole, which pulse counting gives. The excitation energy is the 
 
 import re
 from dataclasses import dataclass, field
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from datasets.errors import UnreadableFile
+from datasets.formats.dates import acquired
 from datasets.formats.igor_wave import is_wave, read_wave
 from datasets.formats.signal import Axis, Field, Format, Signal
 
@@ -152,13 +152,8 @@ def _conditions(settings: dict[str, str], title: str) -> dict[str, Any]:
     sweeps, step = _number(settings.get("Number of Sweeps", "")), _number(settings.get("Step Time", ""))
     if sweeps and step and sweeps > 0 and step > 0:
         found["dwell_time_s"] = sweeps * step / 1e3
-    for form in ("%Y-%m-%d %H:%M:%S", "%Y-%m-%d %I:%M:%S %p", "%m/%d/%Y %I:%M:%S %p", "%d.%m.%Y %H:%M:%S"):
-        try:
-            found["acquired"] = datetime.strptime(f"{settings.get('Date', '')} {settings.get('Time', '')}", form).isoformat()
-        except ValueError:
-            continue
-        break
-    return found
+    return found | acquired(f"{settings.get('Date', '')} {settings.get('Time', '')}", "%Y-%m-%d %H:%M:%S",
+                            "%Y-%m-%d %I:%M:%S %p", "%m/%d/%Y %I:%M:%S %p", "%d.%m.%Y %H:%M:%S")
 
 
 def _number(text: str) -> float | None:

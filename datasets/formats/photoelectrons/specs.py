@@ -17,7 +17,7 @@ Not understood: kinetic_energy_base (a warning where it is not 0); compact cycle
 """
 
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -28,6 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from datasets.errors import UnreadableFile
+from datasets.formats.dates import date_of
 from datasets.formats.photoelectrons.counting import RATE_UNITS, counts_behind
 from datasets.formats.signal import Axis, Field, Format, Signal
 
@@ -69,7 +70,8 @@ def read_text(path: Path) -> tuple[Signal, ...]:
         stacks[(block.region, block.labels, values.shape, values[:, 0].tobytes())].append(block)
     if not stacks:
         raise UnreadableFile(path, "holds settings and no numbers", todo="the file may be truncated")
-    return tuple(_text_signal(path, export, stack) for stack in stacks.values())
+    shared = Counter(region for region, *_ in stacks)
+    return tuple(_text_signal(path, export, stack, shared[stack[0].region] > 1) for stack in stacks.values())
 
 
 def _text_blocks(path: Path) -> list[_Block]:
@@ -114,13 +116,13 @@ EXPORT = ("Energy Axis", "Count Rate", "Separate Scan Data", "Separate Channel D
 """Settings that hold for the whole file."""
 
 
-def _text_signal(path: Path, export: dict[str, str], stack: list[_Block]) -> Signal:
+def _text_signal(path: Path, export: dict[str, str], stack: list[_Block], parted: bool) -> Signal:
     first = stack[0]
     settings = first.settings
     table = np.array([block.rows for block in stack])
     if table.shape[-1] < 2:
         raise UnreadableFile(path, "one column only: no spectrum", where=f"line {first.line}")
-    warnings = []
+    warnings = ["scans of this region differ in their energies or columns: they are given apart"] if parted else []
     declared = _number(settings, "Values/Curve")
     if declared is not None and declared != table.shape[1]:
         warnings.append(f"the file declares {declared:g} values and holds {table.shape[1]}: it may be truncated")
@@ -202,13 +204,9 @@ def _conditions(settings: dict[str, str], title: str, live_s: float) -> dict[str
     if np.isfinite(live_s):
         found["dwell_time_s"] = live_s
     words = settings.get("Acquisition Date", "")
-    for form in ("%m/%d/%y %H:%M:%S", "%m/%d/%Y %H:%M:%S", "%Y-%m-%d %H:%M:%S"):
-        try:
-            moment = datetime.strptime(words.removesuffix(" UTC"), form)
-        except ValueError:
-            continue
+    moment = date_of(words.removesuffix(" UTC"), "%m/%d/%y %H:%M:%S", "%m/%d/%Y %H:%M:%S", "%Y-%m-%d %H:%M:%S")
+    if moment is not None:
         found["acquired"] = (moment.replace(tzinfo=UTC) if words.endswith("UTC") else moment).isoformat()
-        break
     return found
 
 
@@ -279,6 +277,8 @@ def _xml_signal(path: Path, group: str, region: ElementTree.Element) -> Signal:
     fields = {"intensity": Field(np.asarray(total, dtype=np.float64).reshape(shape), "count")}
     if live > 0:
         fields["count_rate"] = Field(fields["intensity"].data / live, "count/s")
+    else:
+        warnings.append("the file does not say how long it counted: there is no rate")
     if len(shifts) > 1:
         fields["channel_sum"] = Field(plain.astype(np.float64).reshape(shape), "count")
     transmission = next((e for e in region if e.get("name") == "transmission"), None)

@@ -181,6 +181,8 @@ def _signal(path: Path, data: bytes, sizes: list[int], space: list[_SpaceAxis], 
     if live:
         with np.errstate(over="ignore"):  # a damaged number stays one
             fields["count_rate"] = Field(values / live, "count/s")
+    else:
+        warnings.append("the file does not say how long it counted: there is no rate")
     shown = {k: v for k, v in properties.items() if isinstance(v, str | int) or np.isfinite(v)}
     title = title or path.stem
     return Signal(title, tuple(axes), fields, path, shown, _conditions(properties, live, title), "XPS", tuple(warnings))

@@ -26,6 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from datasets.errors import UnreadableFile
+from datasets.formats.last_line import cut_within
 from datasets.formats.photoelectrons.counting import counts_behind
 from datasets.formats.signal import Axis, Field, Format, Signal
 
@@ -49,6 +50,7 @@ class _Table:
     rows: list[list[float]] = field(default_factory=list)
     notes: dict[str, list[str]] = field(default_factory=dict)
     title: str = ""
+    remarks: list[str] = field(default_factory=list)
 
     def column(self, index: int) -> Floats:
         return np.array([row[index] for row in self.rows])
@@ -62,11 +64,14 @@ def read(path: Path) -> tuple[Signal, ...]:
     UnreadableFile
         Naming the line and what is wrong there.
     """
-    lines = path.read_bytes().decode("utf-8-sig", errors="replace").splitlines()
+    text = path.read_bytes().decode("utf-8-sig", errors="replace")
+    lines = text.splitlines()
     separator = _separator(lines)
     if header := next((i for i, line in enumerate(lines) if _is_results(line)), None):
         return (_results(path, lines, header),)
     tables = _tables(path, lines, separator)
+    for table in tables[-1:]:
+        table.remarks += cut_within(text)
     found = [signal for table in tables for signal in _signals(path, table)]
     if not found:
         raise UnreadableFile(path, "holds no column of energies")
@@ -97,6 +102,7 @@ def _tables(path: Path, lines: list[str], separator: str) -> list[_Table]:
     notes: dict[str, list[str]] = {}
     title, waiting = "", True
     names: list[str] = []
+    loose = 0
     for number, line in enumerate(lines, 1):
         cells = _cells(line, separator)
         values = _numbers(cells)
@@ -116,6 +122,7 @@ def _tables(path: Path, lines: list[str], separator: str) -> list[_Table]:
             notes |= {"hv": [match[1]]} if (match := PHOTONS.search(line)) else {}
             continue
         if not names:
+            loose += 1
             continue
         if waiting:
             # a title may hold more commas than there are columns
@@ -126,6 +133,8 @@ def _tables(path: Path, lines: list[str], separator: str) -> list[_Table]:
             raise UnreadableFile(path, f"expected numbers in {len(names)} columns, found {line[:40]!r}",
                                  where=f"line {number}", todo="the file may be truncated")
         tables[-1].rows.append(values)
+    if loose and tables:
+        tables[0].remarks.append(f"{loose} rows of numbers above the first column names are left out")
     return tables
 
 
@@ -166,7 +175,7 @@ def _signal(path: Path, table: _Table, at: int, columns: range, beside: int | No
     axis = Axis("binding energy" if binding else "kinetic energy", energy, "eV", also)
     live = _first(table.notes, "Acquisition Time s")
     first, *rest = used
-    warnings: list[str] = []
+    warnings = list(table.remarks)
     fields = _intensity(table.names[first], values[first], live, warnings)
     if beside is not None:
         rate = table.names.index("CPS", at) if "CPS" in table.names[at:] else None
@@ -249,13 +258,15 @@ def _results(path: Path, lines: list[str], header: int) -> Signal:
     if not rows:
         raise UnreadableFile(path, "lists no component", where=f"line {header + 1}")
     fields = {}
+    missing = [column for column in RESULTS if column not in names]
+    remarks = (f"the table has no column {', '.join(missing)}; found {', '.join(names)}",) if missing else ()
     for column, (name, unit) in RESULTS.items():
         if column in names:
             texts = [row[names.index(column)] for row in rows]
             fields[name] = Field(np.array([float(t) if _is_number(t) else np.nan for t in texts]), unit)
     axis = Axis("position", np.arange(len(rows), dtype=np.float64), "1")
     metadata = {"names": [row[0] for row in rows], "of": lines[0].strip()}
-    return Signal(path.stem, (axis,), fields, path, metadata, {}, "XPS results")
+    return Signal(path.stem, (axis,), fields, path, metadata, {}, "XPS results", remarks)
 
 
 def recognises(head: bytes, path: Path) -> bool:
@@ -287,4 +298,4 @@ def example(folder: Path) -> Path:
 
 
 XPS_COLUMNS = Format(name="xps columns", suffixes=frozenset({".csv", ".txt", ".dat"}), recognises=recognises, read=read,
-                     version="1", example=example)
+                     version="1", example=example, uncounted=True)

@@ -7,13 +7,14 @@ Spectroscopy files are refused by name.
 """
 
 import re
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from datasets.errors import UnreadableFile
+from datasets.formats.contiguous import left_over
+from datasets.formats.dates import acquired
 from datasets.formats.probes.scan_image import Channel, number_and_unit, scaled, signals
 from datasets.formats.signal import Format, Signal
 
@@ -59,7 +60,8 @@ def read(path: Path) -> tuple[Signal, ...]:
         back = about.get("trace", about.get("direction", "")).lower() == "retrace"
         channels.append(Channel(about["bufferLabel"], scaled(data, factor), about.get("bufferUnit", ""),
                                 (y / rows, x / columns), "m", back))
-    return signals(path, channels, metadata={**header, "buffers": buffers}, conditions=_conditions(header))
+    return signals(path, channels, metadata={**header, "buffers": buffers}, conditions=_conditions(header),
+                   remarks=left_over(len(raw) - match.end() - each * len(buffers)))
 
 
 def _header(text: str) -> tuple[dict[str, str], list[dict[str, str]]]:
@@ -79,10 +81,7 @@ def _header(text: str) -> tuple[dict[str, str], list[dict[str, str]]]:
 
 
 def _conditions(header: dict[str, str]) -> dict[str, Any]:
-    try:
-        return {"acquired": datetime.strptime(header.get("dateAcquired", ""), "%a %b %d %H:%M:%S %Y").isoformat()}
-    except ValueError:
-        return {}
+    return acquired(header.get("dateAcquired", ""), "%a %b %d %H:%M:%S %Y")
 
 
 def recognises(head: bytes, path: Path) -> bool:

@@ -11,7 +11,6 @@ spectrometers (a note that begins with [SES]) are not taken.
 import re
 import struct
 from collections.abc import Mapping
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from datasets.errors import UnreadableFile
+from datasets.formats.dates import acquired
 from datasets.formats.igor_wave import Wave, is_wave, read_wave
 from datasets.formats.probes.force_curve import Curve, curve_signals
 from datasets.formats.probes.scan_image import Channel, signals
@@ -112,13 +112,7 @@ def _float(text: str) -> float:
 
 
 def _conditions(note: Mapping[str, str]) -> dict[str, Any]:
-    text = f"{note.get('Date', '')} {note.get('Time', '')}"
-    for form in ("%Y-%m-%d %I:%M:%S %p", "%Y-%m-%d %H:%M:%S"):
-        try:
-            return {"acquired": datetime.strptime(text, form).isoformat()}
-        except ValueError:
-            continue
-    return {}
+    return acquired(f"{note.get('Date', '')} {note.get('Time', '')}", "%Y-%m-%d %I:%M:%S %p", "%Y-%m-%d %H:%M:%S")
 
 
 def recognises(head: bytes, path: Path) -> bool:

@@ -11,7 +11,6 @@ A segment's own style says what it is: extend is 0, pause 1, retract 2.
 import re
 import zipfile
 import zlib
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from datasets.errors import UnreadableFile
+from datasets.formats.dates import acquired
 from datasets.formats.probes.force_curve import Curve, curve_signals
 from datasets.formats.signal import Format, Signal
 
@@ -29,6 +29,7 @@ NUMBERS = {"short": ">i2", "short-data": ">i2", "memory-short-data": ">i2", "int
 MOST_POINTS = 100_000_000
 """More points than any curve has."""
 SEGMENT = re.compile(r"^(?:index/(\d{1,9})/)?segments/(\d{1,6})/segment-header\.properties$")
+HEADER = "/segment-header.properties"
 STYLES = {"extend": 0, "pause": 1, "retract": 2, "modulation": 1}
 MOST_INFLATION = 1100
 """Deflate cannot pack tighter than 1032 to 1: an archive that declares more is damaged or means harm."""
@@ -80,6 +81,9 @@ def _read(path: Path, archive: zipfile.ZipFile) -> tuple[Signal, ...]:
     if not segments:
         raise UnreadableFile(path, "holds no segments of force curves")
     remarks: list[str] = []
+    if any([n for n, _ in sorted(found)] != list(range(len(found))) for found in segments.values()) or any(
+            name.endswith(HEADER) and not SEGMENT.match(name) for name in names):
+        remarks.append("the segments are not numbered 0, 1, 2 ...: some of them may be lost")
     curves = [_curve(path, archive, names, [n for _, n in sorted(segments[index])], shared, remarks)
               for index in sorted(segments)]
     first = _properties(archive, min(segments[min(segments)])[1], names)
@@ -124,6 +128,7 @@ def _curve(path: Path, archive: zipfile.ZipFile, names: set[str], segments: list
             continue
         count = min(values.size for values, _ in channels.values())
         if count == 0:
+            remarks.append("a segment without points is left out")
             continue
         duration = _float(head.get("duration", ""), _float(head.get("settings.segment-settings.duration", ""), 0.0))
         parts.append({n: (values[:count], unit) for n, (values, unit) in channels.items()})
@@ -209,10 +214,7 @@ def _float(text: str, otherwise: float = float("nan")) -> float:
 
 
 def _conditions(text: str) -> dict[str, Any]:
-    try:
-        return {"acquired": datetime.strptime(text, "%Y-%m-%d %H:%M:%S.%f %z").isoformat()}
-    except ValueError:
-        return {}
+    return acquired(text, "%Y-%m-%d %H:%M:%S.%f %z")
 
 
 def recognises(head: bytes, path: Path) -> bool:

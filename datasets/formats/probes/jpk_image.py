@@ -13,7 +13,6 @@ Known from files and from what Gwyddion, SurfaceTopography (MIT) and AFMReader (
 """
 
 from collections.abc import Mapping
-from datetime import datetime
 from itertools import islice
 from math import prod
 from pathlib import Path
@@ -25,6 +24,8 @@ import tifffile
 from numpy.typing import NDArray
 
 from datasets.errors import UnreadableFile
+from datasets.formats.contiguous import left_over
+from datasets.formats.dates import acquired
 from datasets.formats.probes.scan_image import Channel, scaled, signals
 from datasets.formats.signal import Axis, Format, Signal
 from datasets.formats.tiff_tags import is_jpk, opened
@@ -57,6 +58,8 @@ def read(path: Path) -> tuple[Signal, ...]:
                 continue
             if prod(page.shape) * page.dtype.itemsize > path.stat().st_size:
                 raise UnreadableFile(path, f"image {number} declares {page.shape} pixels, more than the file can hold")
+            if page.compression == tifffile.COMPRESSION.NONE:
+                remarks += left_over(sum(page.databytecounts) - page.nbytes)
             channels.append(_channel(page, about, remarks))
         remarks += said
     if not channels:
@@ -162,12 +165,8 @@ def _plain(value: Any) -> Any:
 
 def _conditions(text: str) -> dict[str, Any]:
     """A date such as "2025-05-28 14:41:58.548 +0100"."""
-    for form in ("%Y-%m-%d %H:%M:%S.%f %z", "%Y-%m-%d %H:%M:%S %z", "%Y-%m-%d %H:%M:%S.%f", "%Y-%m-%d %H:%M:%S"):
-        try:
-            return {"acquired": datetime.strptime(text.strip().replace("GMT", "+0000"), form).isoformat()}
-        except ValueError:
-            continue
-    return {}
+    return acquired(text.strip().replace("GMT", "+0000"), "%Y-%m-%d %H:%M:%S.%f %z", "%Y-%m-%d %H:%M:%S %z",
+                    "%Y-%m-%d %H:%M:%S.%f", "%Y-%m-%d %H:%M:%S")
 
 
 def recognises(head: bytes, path: Path) -> bool:

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from datasets.errors import UnreadableFile
+from datasets.formats.contiguous import left_over
 from datasets.formats.probes.scan_image import Channel, signals
 from datasets.formats.signal import Format, Signal
 
@@ -58,6 +59,7 @@ def read(path: Path) -> tuple[Signal, ...]:
     lost = phases >= NOT_MEASURED
     heights[lost] = np.nan
     remarks = [f"{int(lost.sum())} points were not measured"] if lost.any() else []
+    remarks += left_over(len(raw) - begin - 4 * rows * columns)
     if buckets:
         remarks.append(f"{buckets} images of {height} x {width} intensities are not read")
     about: dict[str, Any] = {"format": form, "origin": [top, left], "magnification": magnification, "wavelength_m": wavelength,

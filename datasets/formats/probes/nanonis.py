@@ -8,13 +8,13 @@ reached are NaN. `REC_TEMP` is 290 K unless somebody sets it and is taken for no
 
 import re
 from collections.abc import Mapping
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from datasets.errors import UnreadableFile
+from datasets.formats.dates import acquired
 from datasets.formats.probes.scan_image import Channel, signals
 from datasets.formats.signal import Format, Signal
 
@@ -80,11 +80,7 @@ def _is_number(text: str) -> bool:
 
 
 def _conditions(header: Mapping[str, str]) -> dict[str, Any]:
-    moment = f"{header.get('REC_DATE', '').strip()} {header.get('REC_TIME', '').strip()}"
-    try:
-        return {"acquired": datetime.strptime(moment, "%d.%m.%Y %H:%M:%S").isoformat()}
-    except ValueError:
-        return {}
+    return acquired(f"{header.get('REC_DATE', '').strip()} {header.get('REC_TIME', '').strip()}", "%d.%m.%Y %H:%M:%S")
 
 
 def recognises(head: bytes, path: Path) -> bool:

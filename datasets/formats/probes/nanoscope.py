@@ -13,13 +13,13 @@ numbers per image at its `Data offset`. Known from files and from what Gwyddion,
 
 import re
 from collections.abc import Mapping
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from datasets.errors import UnreadableFile
+from datasets.formats.dates import acquired
 from datasets.formats.probes.scan_image import Channel, number_and_unit, scaled, signals
 from datasets.formats.signal import Format, Signal
 
@@ -45,11 +45,11 @@ def read(path: Path) -> tuple[Signal, ...]:
     images = [section for name, section in sections if name.endswith("image list") and name not in curves]
     if (not images and curves) or everywhere.get("start context", "").strip() == "FOL":
         raise UnreadableFile(path, "holds force curves of Nanoscope, which are not read; export them as text")
-    channels = [_channel(path, raw, section, everywhere) for section in images]
+    remarks = [f"{len(curves)} sets of force curves are not read"] if curves else []
+    channels = [_channel(path, raw, section, everywhere, remarks) for section in images]
     if not channels:
         raise UnreadableFile(path, f"holds no images, only {', '.join(sorted({name for name, _ in sections}))}")
     metadata = {"sections": [{"section": name, **section} for name, section in sections]}
-    remarks = [f"{len(curves)} sets of force curves are not read"] if curves else []
     return signals(path, channels, metadata=metadata, conditions=_conditions(everywhere), remarks=remarks)
 
 
@@ -70,7 +70,7 @@ def _sections(path: Path, raw: bytes) -> list[Section]:
     return found
 
 
-def _channel(path: Path, raw: bytes, section: Mapping[str, str], everywhere: Mapping[str, str]) -> Channel:
+def _channel(path: Path, raw: bytes, section: Mapping[str, str], everywhere: Mapping[str, str], remarks: list[str]) -> Channel:
     name = _name(section)
     where = f"image {name!r}"
     columns, rows = (_whole(path, section, key, where) for key in ("samps/line", "number of lines"))
@@ -89,6 +89,8 @@ def _channel(path: Path, raw: bytes, section: Mapping[str, str], everywhere: Map
         raise UnreadableFile(path, f"declares {columns} x {rows} numbers of {stored} bytes at byte {offset}, "
                                    f"the file ends at byte {len(raw)}", where=where,
                              todo="the file is truncated; copy it again")
+    if length > columns * rows * stored:
+        remarks.append(f"{where} declares {columns} x {rows} numbers and {length} bytes of them, which hold more")
     factor, unit = _scale(path, section, everywhere, width, where)
     data = np.frombuffer(raw, f"<i{stored}", columns * rows, offset).reshape(rows, columns)[::-1]
     (y, x), lateral = _size(section, everywhere)
@@ -137,12 +139,7 @@ def _whole(path: Path, section: Mapping[str, str], key: str, where: str) -> int:
 
 
 def _conditions(everywhere: Mapping[str, str]) -> dict[str, Any]:
-    for form in ("%I:%M:%S %p %a %b %d %Y", "%H:%M:%S %a %b %d %Y"):
-        try:
-            return {"acquired": datetime.strptime(everywhere.get("date", ""), form).isoformat()}
-        except ValueError:
-            continue
-    return {}
+    return acquired(everywhere.get("date", ""), "%I:%M:%S %p %a %b %d %Y", "%H:%M:%S %a %b %d %Y")
 
 
 def recognises(head: bytes, path: Path) -> bool:

@@ -8,7 +8,6 @@ are read by `nanosurf_force`; other spectra and the results that the program dre
 """
 
 import re
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from datasets.errors import UnreadableFile
+from datasets.formats.dates import acquired
 from datasets.formats.probes.force_curve import curve_signals
 from datasets.formats.probes.nanosurf_force import Group, force_curves, way_of
 from datasets.formats.probes.scan_image import Channel, number_and_unit, scaled, signals
@@ -138,12 +138,7 @@ def _float(about: Section, key: str) -> float:
 
 def _conditions(sections: dict[str, Section]) -> dict[str, Any]:
     info = sections.get("DataSet-Info", {})
-    for form in ("%d-%m-%Y %H:%M:%S", "%d.%m.%Y %H:%M:%S"):
-        try:
-            return {"acquired": datetime.strptime(f"{info.get('Date', '')} {info.get('Time', '')}", form).isoformat()}
-        except ValueError:
-            continue
-    return {}
+    return acquired(f"{info.get('Date', '')} {info.get('Time', '')}", "%d-%m-%Y %H:%M:%S", "%d.%m.%Y %H:%M:%S")
 
 
 def recognises(head: bytes, path: Path) -> bool:

@@ -12,6 +12,7 @@ import numpy as np
 import tifffile
 
 from datasets.errors import UnreadableFile
+from datasets.formats.contiguous import left_over
 from datasets.formats.probes.scan_image import Channel, scaled, signals
 from datasets.formats.signal import Format, Signal
 from datasets.formats.tiff_tags import PARK_MAGIC, is_park, opened
@@ -60,7 +61,7 @@ def read(path: Path) -> tuple[Signal, ...]:
     data = scaled(numbers, gain * (scale or 1.0), gain * offset)
     pixel = (float(about["height"]) / rows, float(about["width"]) / columns)
     channel = Channel(str(about["channel"]), data, str(about["unit"]) or "um", pixel, "um", about["forward"] == 0)
-    return signals(path, [channel], metadata=about, remarks=said)
+    return signals(path, [channel], metadata=about, remarks=[*said, *left_over(len(block) - numbers.nbytes)])
 
 
 def _text(raw: bytes) -> str:

@@ -12,6 +12,7 @@ import numpy as np
 from rsciio import __version__, digitalsurf
 
 from datasets.errors import UnreadableFile
+from datasets.formats.electrons.rosetta_bounded import bounded
 from datasets.formats.probes.scan_image import Channel, signals, unit_of
 from datasets.formats.signal import Axis, Field, Format, Signal
 from datasets.units import compatible
@@ -66,7 +67,8 @@ def read(path: Path) -> tuple[Signal, ...]:
 
 def _surfaces(path: Path) -> list[dict[str, Any]]:
     try:
-        return list(digitalsurf.file_reader(str(path)))
+        with bounded(digitalsurf._api):
+            return list(digitalsurf.file_reader(str(path)))
     except Exception as error:  # its reader raises what the damage makes it meet
         raise UnreadableFile(path, f"its surfaces cannot be read: {' '.join(str(error).split())[:120] or type(error).__name__}",
                              todo="the file is truncated or damaged") from error

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from datasets.errors import UnreadableFile
+from datasets.formats.contiguous import left_over
 from datasets.formats.probes.scan_image import Channel, number_and_unit, signals
 from datasets.formats.signal import Format, Signal
 
@@ -36,13 +37,13 @@ def read(path: Path) -> tuple[Signal, ...]:
         Naming the key that is wrong, or how many numbers are missing.
     """
     raw = path.read_bytes()
-    about, data = _text(path, raw) if raw[:1] == b"a" else _binary(path, raw)
+    about, data, remarks = _text(path, raw) if raw[:1] == b"a" else _binary(path, raw)
     lost = int(np.isnan(data).sum())
     channel = Channel("Height", data * float(about["Zscale"]), "m", (float(about["Yscale"]), float(about["Xscale"])), "m")
-    return signals(path, [channel], metadata=about, remarks=[f"{lost} points were not measured"] if lost else [])
+    return signals(path, [channel], metadata=about, remarks=[*remarks, *([f"{lost} points were not measured"] if lost else [])])
 
 
-def _text(path: Path, raw: bytes) -> tuple[dict[str, Any], NDArray[np.float64]]:
+def _text(path: Path, raw: bytes) -> tuple[dict[str, Any], NDArray[np.float64], list[str]]:
     head, _, rest = raw.decode("latin-1").partition("*")
     about: dict[str, Any] = {}
     for line in head.splitlines()[1:]:
@@ -59,10 +60,10 @@ def _text(path: Path, raw: bytes) -> tuple[dict[str, Any], NDArray[np.float64]]:
         values = np.array([float("nan") if word.upper() == "BAD" else float(word) for word in words])
     except ValueError as error:
         raise UnreadableFile(path, f"expected heights: {error}") from None
-    return about, values.reshape(rows, columns)
+    return about, values.reshape(rows, columns), []
 
 
-def _binary(path: Path, raw: bytes) -> tuple[dict[str, Any], NDArray[np.float64]]:
+def _binary(path: Path, raw: bytes) -> tuple[dict[str, Any], NDArray[np.float64], list[str]]:
     if len(raw) < HEADER.size:
         raise UnreadableFile(path, f"ends after {len(raw)} bytes, inside its header")
     about = {name: value.decode("latin-1").strip("\0 ") if isinstance(value, bytes) else value
@@ -80,7 +81,7 @@ def _binary(path: Path, raw: bytes) -> tuple[dict[str, Any], NDArray[np.float64]
     values = numbers.astype(np.float64)
     if kind in NOT_MEASURED:
         values[numbers == NOT_MEASURED[kind]] = np.nan
-    return about, values
+    return about, values, left_over(len(raw) - HEADER.size - numbers.nbytes)
 
 
 def _size(path: Path, about: dict[str, Any]) -> tuple[int, int]:

@@ -1,8 +1,8 @@
 """TopoStats results (.topostats, HDF5): the flattened height of a scan, and beside it the scan before flattening.
 
-As TopoStats 2 writes it: `topostats_file_version`, `image` in nm, `pixel_to_nm_scaling`; from version 0.2 on `image` is flattened
-and `image_original` is not, and there are groups of grains, traces and statistics. Those are results of an analysis, not a
-measurement: a warning names them.
+As TopoStats 2 writes it: `topostats_file_version`, `image` in nm, `pixel_to_nm_scaling`; from version 0.2 on `image` is
+flattened and `image_original` is not, and there are groups of grains, traces and statistics. Those are results of an analysis,
+not a measurement: a warning names them.
 """
 
 from pathlib import Path

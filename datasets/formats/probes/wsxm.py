@@ -11,7 +11,6 @@ SurfaceTopography (MIT) found out.
 """
 
 import re
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +18,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from datasets.errors import UnreadableFile
+from datasets.formats.dates import acquired
 from datasets.formats.probes.scan_image import Channel, number_and_unit, scaled, signals
 from datasets.formats.signal import Format, Signal
 
 MAGIC = b"WSxM file copyright"
 NUMBERS = {"short": "<i2", "integer": "<i4", "long": "<i4", "float": "<f4", "double": "<f8"}
 MOST_HEADER_BYTES = 1 << 20
+DATES = ("%d/%m/%Y, %H:%M:%S.%f", "%d/%m/%Y, %H:%M:%S", "%d/%m/%Y %H:%M:%S")
 
 
 def read(path: Path) -> tuple[Signal, ...]:
@@ -56,7 +57,7 @@ def read(path: Path) -> tuple[Signal, ...]:
     channel = Channel(general.get("Acquisition channel", "Topography"), data, number_and_unit(general["Z Amplitude"])[1],
                       (y / rows, x / columns), unit,
                       general.get("X scanning direction", "").lower() == "backward")
-    return signals(path, [channel], metadata=header, conditions=_conditions(general.get("Acquisition time", "")),
+    return signals(path, [channel], metadata=header, conditions=acquired(general.get("Acquisition time", ""), *DATES),
                    remarks=remarks)
 
 
@@ -99,15 +100,6 @@ def _heights(path: Path, raw: bytes, start: int, header: dict[str, dict[str, str
                            f"{high}: these span the Z amplitude")
         span = float(high - low)
     return scaled(numbers, amplitude / span if span else 1.0), remarks
-
-
-def _conditions(text: str) -> dict[str, Any]:
-    for form in ("%d/%m/%Y, %H:%M:%S.%f", "%d/%m/%Y, %H:%M:%S", "%d/%m/%Y %H:%M:%S"):
-        try:
-            return {"acquired": datetime.strptime(text, form).isoformat()}
-        except ValueError:
-            continue
-    return {}
 
 
 def recognises(head: bytes, path: Path) -> bool:

@@ -50,7 +50,8 @@ def read(path: Path) -> tuple[Signal, ...]:
 
 def _signal(path: Path, file: h5py.File, group: h5py.Group, name: str, role: str, metadata: dict[str, Any]) -> Signal:
     item = group[name]
-    remarks: list[str] = []
+    left = [other for other in group if other not in (*ROLES, *STACKED, "title")]
+    remarks = [f"{', '.join(left)} of {group.name} are not read"] if left else []
     words = str(plain(item.attrs.get("axes", "")) or "").replace("_white", "").replace("_dark", "").split(":")
     if len(words) != item.ndim:
         words = ["", "y", "x"][3 - item.ndim:] if item.ndim <= 3 else [""] * (item.ndim - 2) + ["y", "x"]

@@ -10,7 +10,6 @@ the folder lacks are named.
 """
 
 import re
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from datasets.errors import UnreadableFile
+from datasets.formats.dates import acquired
 from datasets.formats.signal import Axis, Field, Format, Signal
 
 AXIS = re.compile(r"(PAxis|QAxis|StackAxis)\s*=\s*\{([^{}]*?)Points\s*=\s*\(([^()]*)\)", re.DOTALL)
@@ -142,12 +142,7 @@ def _energy(entries: dict[str, str]) -> float:
 def _conditions(text: str) -> dict[str, Any]:
     found: dict[str, Any] = {}
     if match := re.search(r'Time\s*=\s*"(\d{4} \w+ \d{1,2} [\d:]{8})"', text):
-        for form in ("%Y %B %d %H:%M:%S", "%Y %b %d %H:%M:%S"):
-            try:
-                found["acquired"] = datetime.strptime(match[1], form).isoformat()
-                break
-            except ValueError:
-                continue
+        found |= acquired(match[1], "%Y %B %d %H:%M:%S", "%Y %b %d %H:%M:%S")
     if (match := re.search(r"Dwell\s*=\s*([\d.eE+-]+)", text)) and 0 < float(match[1]) < 1e6:
         found["dwell_time_s"] = float(match[1]) / 1e3
     return found

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from datasets.errors import UnreadableFile
+from datasets.formats.last_line import cut_within
 from datasets.formats.signal import Axis, Field, Format, Signal
 
 IN_NAME = re.compile(r"(?:^|[^a-z])(xanes|nexafs|exafs|xas|xafs)(?![a-z])", re.IGNORECASE)
@@ -43,9 +44,8 @@ def read(path: Path) -> tuple[Signal, ...]:
     if energy.size < FEWEST_POINTS or table.shape[1] < 2 or not (np.diff(energy) > 0).all():
         raise UnreadableFile(path, f"holds {energy.size} points, or its energies do not rise", todo="the file may be damaged")
     fields = {"absorption" if i == 1 else f"column_{i + 1}": Field(table[:, i]) for i in range(1, table.shape[1])}
-    warnings = ["taken for an absorption spectrum over eV by its name and its numbers: the file states nothing"]
-    if not text.endswith(("\n", "\r")):
-        warnings.append("the last line has no end: the file may be cut off, and its last number with it")
+    warnings = ["taken for an absorption spectrum over eV by its name and its numbers: the file states nothing",
+                *cut_within(text)]
     return (Signal(path.stem, (Axis("photon_energy", energy, "eV"),), fields, path, {"header": header}, {}, "XAS",
                    tuple(warnings)),)
 
@@ -77,4 +77,4 @@ def example(folder: Path) -> Path:
 
 
 XAS_COLUMNS = Format(name="xas columns", suffixes=frozenset({".csv", ".txt", ".dat", ".xy"}), recognises=recognises, read=read,
-                     version="1", example=example)
+                     version="1", example=example, uncounted=True)

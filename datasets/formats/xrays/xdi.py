@@ -126,4 +126,5 @@ def example(folder: Path) -> Path:
     return path
 
 
-XDI = Format(name="xdi", suffixes=frozenset({".xdi"}), recognises=recognises, read=read, version="1", example=example)
+XDI = Format(name="xdi", suffixes=frozenset({".xdi"}), recognises=recognises, read=read, version="1", example=example,
+             uncounted=True)

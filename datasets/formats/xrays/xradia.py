@@ -14,7 +14,6 @@ flat field. Not published; known from files and from what dxchange (BSD-style) a
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +23,7 @@ from numpy.typing import NDArray
 
 from datasets.errors import UnreadableFile
 from datasets.formats.contiguous import lazily
+from datasets.formats.dates import acquired
 from datasets.formats.signal import Axis, Field, Format, Signal
 from datasets.formats.xrays.photon_energy import energy_in_name, role_in_name
 
@@ -186,13 +186,7 @@ def _reference(path: Path, ole: Any) -> NDArray[Any] | None:
 def _conditions(path: Path, lists: Mapping[str, NDArray[np.float64]], dates: list[str], count: int, about: dict[str, Any],
                 remarks: list[str]) -> tuple[dict[str, Any], NDArray[np.float64] | None]:
     """What is stated of the whole file, and the energies where each image has its own."""
-    found: dict[str, Any] = {}
-    for form in ("%m/%d/%Y %H:%M:%S", "%m/%d/%y %H:%M:%S"):
-        try:
-            found["acquired"] = datetime.strptime(dates[0], form).isoformat()
-            break
-        except (ValueError, IndexError):
-            continue
+    found: dict[str, Any] = {**acquired("".join(dates[:1]), "%m/%d/%Y %H:%M:%S", "%m/%d/%y %H:%M:%S")}
     for key, values in lists.items():
         if values.size and key not in ("tilt_deg", "energy_eV", "exposure_s"):
             about[key] = [v if np.isfinite(v) else None for v in values[:10_000].tolist()]
