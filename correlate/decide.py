@@ -78,5 +78,5 @@ def _decided(study: Study, pair: Pair, record: dict[str, Any], status: str, why:
                 "candidate": candidate}
     placed = publish(study, replace(pair, model=record["model"]), {**record, "status": status, "decision": decision}, fixed,
                      moving, marks_of(study, pair))
-    adjust_sample(study, fixed.sample)
+    adjust_sample(study, fixed.sample, study.records(fixed.sample))
     return placed

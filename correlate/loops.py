@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from correlate.study import ADJUSTMENT, Study, adjustment_unit, graph_of
+from correlate.study import ADJUSTMENT, Records, Study, adjustment_unit, graph_of
 from datasets.provenance import own_version
 from registration import Adjustment, FrameError, FrameGraph, Transform, adjusted
 from registration.adjustment import looped
@@ -16,17 +16,16 @@ Found = dict[str, dict[str, Any]]
 RADIUS_95 = float(np.sqrt(-2 * np.log(0.05)))
 
 
-def adjust_sample(study: Study, sample: str) -> Found:
-    """Close the loops of a sample's accepted registrations and store what that took; unit -> what it changes.
+def adjust_sample(study: Study, sample: str, records: Records) -> Found:
+    """Close the loops of a sample's accepted registrations, `records`, and store what that took; unit -> what it changes.
 
     A registration that the loops speak against is doubtful from then on where its correction would be larger than a pixel
     of its coarser image: it makes no path until a person decides. A smaller one is used corrected, with the reason told.
     """
-    records = study.records(sample)
     graph = graph_of(records.values())
     if not looped(graph):
         return {}
-    known = study.adjustment(sample)
+    known = study.adjustment(sample, records)
     if known is not None:
         return dict(known["found"])
     units = [u for u, r in records.items() if r["transform"] is not None]

@@ -16,6 +16,7 @@ from correlate.marks import Marks, marks_of
 from correlate.pairs import is_one_scan, planned_pairs, transform_unit
 from correlate.steady import drift_unit, drift_version, steady_study
 from correlate.study import TRANSFORM, Acquisition, Study
+from correlate.study import by_sample as grouped
 from datasets.errors import DatasetError
 from datasets.provenance import own_version
 from datasets.sheet import Pair
@@ -76,8 +77,8 @@ def align_study(study: Study, *, jobs: int | None = None, report: Report | None 
     asked = frozenset(_key(p) for p in pairs)
     results = dict(mapped(align_pair, [_key(p) for p in fresh], str(study.root), asked, jobs=jobs, report=counted,
                           executor=executor))
-    for name in dict.fromkeys(p.moving.split("/")[0] for p in wanted):
-        adjust_sample(study, name)
+    for name, own in grouped(study.records()).items():
+        adjust_sample(study, name, own)
     found = {str(r["unit"]): r for r in study.alignments().to_dict("records")}
     return [_told(p, found.get(transform_unit(p)), results.get(_key(p))) for p in wanted]
 

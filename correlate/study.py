@@ -25,6 +25,8 @@ ACQUISITION_FIELDS = ("unit", "version", "sample", "technique", "title", "nbytes
 ALIGNMENT_COLUMNS = ("unit", "sample", "version", "moving", "fixed", "model", "status", "verdict", "reasons", "error_nm",
                      "coarser_pixel_nm", "method", "metrics", "transform", "candidates", "landmarks", "decision", "loop")
 MEASUREMENT_COLUMNS = ("sample", "unit", "version", "technique", "name", "title", "value", "std", "units", "method", "reason")
+Records = Mapping[str, dict[str, Any]]
+"""Unit of a transform -> what was found of its pair."""
 
 
 @dataclass(frozen=True)
@@ -145,7 +147,7 @@ class Study:
         doubtful: `loop` says so.
         """
         found = self.records()
-        loops = {sample: self.adjustment(sample) or {} for sample in {str(r["sample"]) for r in found.values()}}
+        loops = {sample: self.adjustment(sample, own) or {} for sample, own in by_sample(found).items()}
         rows = [record | loops[str(record["sample"])].get("found", {}).get(unit, {}) for unit, record in found.items()]
         for row in rows:
             row["reasons"] = [*row["reasons"], *([row["loop"]] if row.get("loop") else [])]
@@ -162,23 +164,27 @@ class Study:
         """What the units of landmarks say of themselves, among it `moving` and `fixed`."""
         return [attrs for row in self.rows(LANDMARKS) if (attrs := self._attrs(row["unit"])).get("count")]
 
-    def adjustment(self, sample: str) -> dict[str, Any] | None:
+    def adjustment(self, sample: str, records: Records | None = None) -> dict[str, Any] | None:
         """What the loops of a sample gave: `adjustment` (of `registration.Adjustment`) and `found`, unit -> what it changes.
 
-        None where there are none, or a registration is newer.
+        None where there are none, or a registration is newer. `records` are those of the sample, where they are at hand.
         """
         version = self.store.current(adjustment_unit(sample))
-        if version is None or dict(version.parents) != {u: r["version"] for u, r in self.records(sample).items()}:
+        if version is None:
+            return None
+        own = self.records(sample) if records is None else records
+        if dict(version.parents) != {u: r["version"] for u, r in own.items()}:
             return None
         result: dict[str, Any] = version.attrs["loops"]
         return result
 
     def frames(self, sample: str) -> FrameGraph:
         """The frames of a sample's acquisitions with all registrations between them; only accepted ones make paths."""
-        loops = self.adjustment(sample)
+        records = self.records(sample)
+        loops = self.adjustment(sample, records)
         if loops is not None:
             return Adjustment.from_dict(loops["adjustment"]).graph
-        return graph_of(self.records(sample).values())
+        return graph_of(records.values())
 
     def measurements(self) -> pd.DataFrame:
         """Every descriptor value of every acquisition: one row each, columns MEASUREMENT_COLUMNS."""
@@ -203,6 +209,14 @@ class Study:
         """Attributes of a unit's current version, from its manifest: its data are not opened."""
         version = self.store.current(unit)
         return version.attrs if version is not None else {}
+
+
+def by_sample(records: Records) -> dict[str, dict[str, dict[str, Any]]]:
+    """Sample -> its records."""
+    found: dict[str, dict[str, dict[str, Any]]] = {}
+    for unit, record in records.items():
+        found.setdefault(str(record["sample"]), {})[unit] = record
+    return found
 
 
 def adjustment_unit(sample: str) -> str:

@@ -8,7 +8,6 @@ from typing import cast
 import numpy as np
 import scipy.fft as fft
 from numpy.typing import NDArray
-from scipy.signal.windows import tukey
 
 from registration.series import Frame, Series
 from registration.shift_graph import Shifts
@@ -33,7 +32,7 @@ class Correlator:
     def __init__(self, series: Series) -> None:
         self.shape = series.shape
         self.size = tuple(int(fft.next_fast_len(n + n // 2, real=True)) for n in self.shape)
-        self.window = np.outer(*(tukey(n, 2 * TAPER) for n in self.shape)).astype(np.float32)
+        self.window = np.outer(*(_tapered(n) for n in self.shape)).astype(np.float32)
         k = np.hypot(fft.fftfreq(self.size[0])[:, None], fft.rfftfreq(self.size[1])[None])
         self._ring = np.minimum((k / 0.5 * RINGS).astype(int), RINGS)
         self.weight = np.ones(k.shape, np.float32)
@@ -136,3 +135,12 @@ def shifts_over_lags(series: Series, lags: tuple[int, ...] = LAGS) -> tuple[Shif
     first, second, shift, strength = zip(*found, strict=True) if found else ((), (), (), ())
     return Shifts(np.array(first, np.intp), np.array(second, np.intp), np.array(shift, np.float64).reshape(-1, 2),
                   np.array(strength, np.float64)), something
+
+
+def _tapered(n: int) -> Floats:
+    """(n,) one, falling as a half cosine to zero over TAPER of the length at both ends (Tukey's window); `scipy.signal` has it,
+    but takes longer to import than all the rest.
+    """
+    from_end = np.minimum(np.arange(n), np.arange(n)[::-1])
+    rise = 0.5 * (1 - np.cos(np.pi * from_end / (TAPER * max(n - 1, 1))))
+    return np.asarray(np.where(from_end < TAPER * (n - 1), rise, 1.0), np.float64)
