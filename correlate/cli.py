@@ -2,36 +2,33 @@
 
 Exit codes: 0 all is well; 1 done, but something needs a look (a file that could not be read, a damaged unit); 2 the input
 cannot be used, with one line that says why; 130 interrupted.
+
+A command imports what it runs when it runs: readers, ITK and scikit-learn take seconds, and `--help` needs none of them.
 """
+
+from __future__ import annotations
 
 import json
 import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.markup import escape
 
-from correlate import placing
+from correlate import pair_commands
 from correlate.arguments import LOOK, Again, Jobs, StudyFolder
 from correlate.console import Commands, out, progress, say, size, table
-from correlate.describe import Described, describe_study
-from correlate.draft import draft_study, write_draft
-from correlate.fit import fit_study
-from correlate.ingest import Imported, import_files
 from correlate.numbers import magnitude
-from correlate.pairs import named_pair, planned_pairs
-from correlate.place import Placed, align_study
-from correlate.report import write_report
-from correlate.steady import Steadied, steadied
-from correlate.study import Study
-from correlate.summary import file_summary
-from correlate.survey import acquisition_lines, study_lines
 from datasets.errors import StudyError
-from datasets.phantom import make_study
-from datasets.sheet import FILE_NAME, MODELS
-from datasets.store import Store
+from datasets.terms import ALIGNMENT_MODELS
+
+if TYPE_CHECKING:
+    from correlate.describe import Described
+    from correlate.ingest import Imported
+    from correlate.place import Placed
+    from correlate.steady import Steadied
 
 app = typer.Typer(cls=Commands, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
                   rich_markup_mode="rich", help="Correlative data fusion for the interphases of metal electrodes.")
@@ -42,6 +39,8 @@ def phantom(folder: Annotated[Path, typer.Argument(metavar="DIR", help="where th
             samples: Annotated[int, typer.Option(min=1, help="how many electrodes")] = 24,
             seed: Annotated[int, typer.Option(help="the same seed gives the same study")] = 1, jobs: Jobs = None) -> int:
     """Make a virtual study with known truth, as instrument files."""
+    from datasets.phantom import make_study
+
     with progress("making a virtual study") as report:
         root = make_study(folder, samples=samples, seed=seed, jobs=jobs or 2, progress=report)
     say(f"{escape(str(root))}: {samples} synthetic samples; go on with: correlate import {escape(str(root))}")
@@ -62,6 +61,9 @@ def read(file: Annotated[Path, typer.Argument(metavar="FILE")],
          axes: Annotated[list[str] | None, typer.Option("--axis", metavar="DIM=STEP UNIT",
                                                         help="calibrate an axis, as --axis 'x=0.2 nm'")] = None) -> int:
     """Show what a file holds, as the readers understand it."""
+    from correlate.summary import file_summary
+    from correlate.survey import acquisition_lines
+
     found = file_summary(file, technique=technique, axes=dict(_axis_scale(text) for text in axes or ()))
     if as_json:
         out.file.write(json.dumps(found, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
@@ -76,6 +78,10 @@ def read(file: Annotated[Path, typer.Argument(metavar="FILE")],
 def import_(study: Annotated[Path, typer.Argument(metavar="STUDY", help="folder with a study.toml, or one to draft it for")],
             jobs: Jobs = None, again: Again = False) -> int:
     """Read every file of the sheet that is new or has changed into the store; without a sheet, draft one first."""
+    from correlate.ingest import import_files
+    from correlate.study import Study
+    from datasets.sheet import FILE_NAME
+
     if study.is_dir() and not (study / FILE_NAME).exists():
         return _drafted(study, jobs)
     opened = Study(study)
@@ -87,12 +93,17 @@ def import_(study: Annotated[Path, typer.Argument(metavar="STUDY", help="folder 
 @app.command()
 def align(study: StudyFolder, sample: Annotated[str | None, typer.Option(help="only this sample")] = None,
           pair: Annotated[list[str] | None, typer.Option(metavar="MOVING:FIXED", help="only these, of the plan or not")] = None,
-          model: Annotated[str | None, typer.Option(help=f"instead of the sheet's: {', '.join(MODELS)}")] = None,
+          model: Annotated[str | None, typer.Option(help=f"instead of the sheet's: {', '.join(ALIGNMENT_MODELS)}")] = None,
           jobs: Jobs = None, again: Again = False) -> int:
     """Place the images and maps of each sample in one frame, with an error and a verdict for each pair."""
+    from correlate.pairs import named_pair, planned_pairs
+    from correlate.place import align_study
+    from correlate.steady import steadied
+    from correlate.study import Study
+
     opened = Study(study)
-    if model is not None and model not in MODELS:
-        raise StudyError(f"unknown model {model!r}, expected one of {', '.join(MODELS)}")
+    if model is not None and model not in ALIGNMENT_MODELS:
+        raise StudyError(f"unknown model {model!r}, expected one of {', '.join(ALIGNMENT_MODELS)}")
     if sample is not None and sample not in opened.sheet.samples:
         raise StudyError(f"{study}: no sample {sample!r}; the sheet has {', '.join(opened.sheet.samples)}")
     plan = planned_pairs(opened, opened.by_sample()) if pair else []
@@ -103,14 +114,17 @@ def align(study: StudyFolder, sample: Annotated[str | None, typer.Option(help="o
     return told_pairs(done)
 
 
-app.add_typer(placing.landmarks, name="landmarks")
-for command in (placing.accept, placing.reject, placing.candidates, placing.frames):
+app.add_typer(pair_commands.landmarks, name="landmarks")
+for command in (pair_commands.accept, pair_commands.reject, pair_commands.candidates, pair_commands.frames):
     app.command()(command)
 
 
 @app.command()
 def describe(study: StudyFolder, jobs: Jobs = None, again: Again = False) -> int:
     """Measure every descriptor of every acquisition."""
+    from correlate.describe import describe_study
+    from correlate.study import Study
+
     with progress("describing") as report:
         done = describe_study(Study(study), jobs=jobs, report=report, again=again)
     return told_descriptions(done)
@@ -119,6 +133,9 @@ def describe(study: StudyFolder, jobs: Jobs = None, again: Again = False) -> int
 @app.command()
 def fit(study: StudyFolder, again: Again = False) -> int:
     """Relate structure to coulombic efficiency, tried on electrolytes left out."""
+    from correlate.fit import fit_study
+    from correlate.study import Study
+
     with progress("fitting"):
         result = fit_study(Study(study), again=again)
     return told_model(result)
@@ -129,6 +146,9 @@ def report(study: StudyFolder, out_file: Annotated[Path | None, typer.Option("--
                                                                              help="STUDY/report.html unless given")] = None,
            again: Again = False) -> int:
     """Write one self-contained page: what was measured, where it lies, what it says; a virtual study against its truth."""
+    from correlate.report import write_report
+    from correlate.study import Study
+
     with progress("reporting") as tell:
         path = write_report(Study(study), out_file, tell, again=again)
     say(f"written: {escape(str(path))}")
@@ -138,6 +158,9 @@ def report(study: StudyFolder, out_file: Annotated[Path | None, typer.Option("--
 @app.command()
 def status(study: StudyFolder) -> int:
     """Say what a study holds and what must be made again."""
+    from correlate.study import Study
+    from correlate.survey import study_lines
+
     for line in study_lines(Study(study)):
         out.print(line)
     return 0
@@ -146,6 +169,8 @@ def status(study: StudyFolder) -> int:
 @app.command()
 def verify(study: StudyFolder) -> int:
     """Check every published byte against its checksum and name all that is damaged."""
+    from datasets.store import Store
+
     store = Store(study)
     with progress("verifying") as report:
         found = store.verify(lambda fraction: report(round(100 * fraction), 100, "%"))
@@ -161,6 +186,8 @@ def verify(study: StudyFolder) -> int:
 @app.command()
 def history(study: StudyFolder, unit: Annotated[str | None, typer.Argument(help="one unit; all unless given")] = None) -> int:
     """List the versions of a unit with what each was made from, or the newest version of all units."""
+    from datasets.store import Store
+
     store = Store(study)
     if unit is None:
         rows = [(v.unit, v.version, v.kind, v.created, size(v.nbytes)) for u in store.units() if (v := store.current(u))]
@@ -182,6 +209,8 @@ def history(study: StudyFolder, unit: Annotated[str | None, typer.Argument(help=
 def gc(study: StudyFolder, keep: Annotated[int, typer.Option(min=1, help="versions of each unit to keep")] = 1,
        dry_run: Annotated[bool, typer.Option("--dry-run", help="say what would go, remove nothing")] = False) -> int:
     """Remove versions that nothing needs and what interrupted writers left."""
+    from datasets.store import Store
+
     removed = Store(study).gc(keep=keep, dry_run=dry_run)
     for name, version in removed.versions:
         out.print(f"{name} {version}")
@@ -261,6 +290,8 @@ def told_model(result: dict[str, object]) -> int:
 
 
 def _drafted(folder: Path, jobs: int | None) -> int:
+    from correlate.draft import draft_study, write_draft
+
     with progress("looking at files") as report:
         draft = draft_study(folder, jobs=jobs, report=report)
     path = write_draft(draft, folder)

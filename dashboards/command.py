@@ -1,22 +1,25 @@
 """The installed command `correlate`: the command line with the two commands that open the browser app."""
 
+from __future__ import annotations
+
 import os
 import sys
 import webbrowser
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.markup import escape
-from werkzeug.serving import BaseWSGIServer
 
 from correlate.arguments import Jobs, StudyFolder
 from correlate.cli import app
 from correlate.console import say
-from correlate.demo import run_demo
-from correlate.study import Study
-from dashboards import app as browser
 from datasets.errors import StudyError
+
+if TYPE_CHECKING:
+    from werkzeug.serving import BaseWSGIServer
+
+    from correlate.study import Study
 
 USUAL_PORT = 8050
 Port = Annotated[int | None, typer.Option(min=0, max=65535, help=f"{USUAL_PORT}, or any free one where that is taken")]
@@ -26,6 +29,8 @@ Port = Annotated[int | None, typer.Option(min=0, max=65535, help=f"{USUAL_PORT},
 def serve(study: StudyFolder, port: Port = None,
           open_browser: Annotated[bool, typer.Option("--open", help="open it in this machine's browser")] = False) -> int:
     """Browse a study at an address of this machine, until Ctrl-C."""
+    from correlate.study import Study
+
     return _served(Study(study), port, open_browser)
 
 
@@ -34,6 +39,8 @@ def demo(folder: Annotated[Path, typer.Argument(metavar="DIR", help="folder of t
          headless: Annotated[bool, typer.Option("--headless", help="end when all stages are done, serve nothing")] = False,
          samples: Annotated[int, typer.Option(min=1)] = 24, seed: int = 1, jobs: Jobs = None, port: Port = None) -> int:
     """Run the whole path on the built-in virtual study: from instrument files to report and browser."""
+    from correlate.demo import run_demo
+
     study = run_demo(folder, samples=samples, seed=seed, jobs=jobs)
     if headless:
         say(f"browse it with: correlate serve {escape(str(folder))}")
@@ -63,6 +70,8 @@ def _served(study: Study, port: int | None, open_browser: bool) -> int:
 
 def _server(study: Study, port: int | None) -> BaseWSGIServer:
     """On the port that was asked for; else on the usual one or, where that is taken, on any free one."""
+    from dashboards import app as browser
+
     try:
         return browser.serve(study, port=USUAL_PORT if port is None else port)
     except (OSError, SystemExit) as error:  # werkzeug leaves the program when a port is taken

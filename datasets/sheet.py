@@ -39,10 +39,9 @@ import tomli_w
 
 from datasets.errors import Faults, StudyError
 from datasets.techniques import TECHNIQUES
-from datasets.terms import CONDITION_MEANING, DIMENSION_UNIT
+from datasets.terms import ALIGNMENT_MODELS, CONDITION_MEANING, DIMENSION_UNIT
 
 FILE_NAME = "study.toml"
-MODELS = ("translation", "rigid", "similarity", "affine", "bspline")
 
 
 @dataclass(frozen=True)
@@ -238,8 +237,8 @@ def _pair(number: int, entry: Any, faults: Faults) -> Pair:
         faults.add(f"{where} needs fixed and moving")
         return Pair("", "")
     _check(entry, kinds, where, faults)
-    if entry.get("model", "similarity") not in MODELS:
-        faults.add(f"{where}: model {entry['model']!r} is not one of {', '.join(MODELS)}")
+    if entry.get("model", "similarity") not in ALIGNMENT_MODELS:
+        faults.add(f"{where}: model {entry['model']!r} is not one of {', '.join(ALIGNMENT_MODELS)}")
     return Pair(str(entry["fixed"]), str(entry["moving"]), str(entry.get("model", "similarity")))
 
 

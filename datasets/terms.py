@@ -125,3 +125,6 @@ CONDITION_MEANING: dict[str, str] = {
     "phases": "crystal phases that the file lists, in the order of their numbers",
 }
 """Condition -> meaning; the unit is part of the name. What is unknown is absent."""
+
+ALIGNMENT_MODELS = ("translation", "rigid", "similarity", "affine", "bspline")
+"""What may differ between two images of one place, from the least to the most."""

@@ -225,3 +225,12 @@ def test_a_technique_that_does_not_exist_is_refused_with_those_that_do(virtual_s
     assert result.exit_code == 2
     assert file.name in result.stderr
     assert "xps" in result.stderr.replace("xpss", "")
+
+
+def test_the_list_of_commands_waits_for_no_reader_no_registration_and_no_model():
+    code = ("import sys, dashboards.command as c\n"
+            "try:\n    c.app(['--help'])\nexcept SystemExit:\n    pass\n"
+            "print(*sorted({'SimpleITK', 'sklearn', 'xarray', 'dash', 'rsciio'} & set(sys.modules)), file=sys.stderr)")
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert "align" in done.stdout
+    assert done.stderr.strip() == ""

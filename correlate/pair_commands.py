@@ -1,24 +1,22 @@
 """Commands about single registrations: landmarks out and in, a person's decision, and frames for other programs."""
 
+from __future__ import annotations
+
 import math
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.markup import escape
 
 from correlate.arguments import LOOK, PairOf, StudyFolder, Why
 from correlate.console import out, say, table
-from correlate.decide import accept as accept_pair
-from correlate.decide import reject as reject_pair
-from correlate.field import field_image
-from correlate.framed import framed, write_ngff
-from correlate.marks import default_folder, export_landmarks, import_landmarks
 from correlate.numbers import magnitude
-from correlate.pairs import named_pair, planned_pairs
-from correlate.study import Study
 from datasets.errors import StudyError
-from datasets.sheet import Pair
+
+if TYPE_CHECKING:
+    from correlate.study import Study
+    from datasets.sheet import Pair
 
 landmarks = typer.Typer(no_args_is_help=True, rich_markup_mode="rich",
                         help="Places that a person marks in both images of a pair.")
@@ -28,6 +26,10 @@ landmarks = typer.Typer(no_args_is_help=True, rich_markup_mode="rich",
 def export(study: StudyFolder, pair: PairOf, folder: Annotated[Path | None, typer.Option(
         "--out", metavar="DIR", help="STUDY/landmarks/... unless given")] = None) -> int:
     """Write both images as PNG and a CSV to fill in with the pixels of places that show in both."""
+    from correlate.field import field_image
+    from correlate.marks import default_folder, export_landmarks
+    from correlate.study import Study
+
     opened = Study(study)
     chosen = _pair(opened, pair)
     ends = [a for unit in (chosen.moving, chosen.fixed) if (a := opened.acquisition(unit)) is not None]
@@ -45,6 +47,9 @@ def import_(study: StudyFolder, pair: PairOf, file: Annotated[Path, typer.Argume
             std_nm: Annotated[float | None, typer.Option("--std-nm", help="standard deviation of a mark, if known")] = None
             ) -> int:
     """Check the landmarks of a CSV and keep them; the next `align` uses them for this pair and redoes only it."""
+    from correlate.marks import import_landmarks
+    from correlate.study import Study
+
     opened = Study(study)
     chosen = _pair(opened, pair)
     fit = import_landmarks(opened, chosen, file, std_nm)
@@ -63,6 +68,9 @@ def accept(study: StudyFolder, pair: PairOf,
            candidate: Annotated[int | None, typer.Option(min=1, help="a rival pose, as `candidates` numbers it")] = None,
            why: Why = "") -> int:
     """Use a registration that was called doubtful, or a rival pose of it, from now on."""
+    from correlate.decide import accept as accept_pair
+    from correlate.study import Study
+
     opened = Study(study)
     done = accept_pair(opened, _pair(opened, pair), candidate, why)
     error = f", 95 % error {magnitude(done.error_nm, 'nm')}"
@@ -72,6 +80,9 @@ def accept(study: StudyFolder, pair: PairOf,
 
 def reject(study: StudyFolder, pair: PairOf, why: Why = "") -> int:
     """Use a registration no more, whatever its verdict."""
+    from correlate.decide import reject as reject_pair
+    from correlate.study import Study
+
     opened = Study(study)
     done = reject_pair(opened, _pair(opened, pair), why)
     say(f"{escape(done.pair.moving)} to {escape(done.pair.fixed)} is not used from now on")
@@ -80,6 +91,8 @@ def reject(study: StudyFolder, pair: PairOf, why: Why = "") -> int:
 
 def candidates(study: StudyFolder, pair: PairOf) -> int:
     """List the rival poses of a registration, to be picked by `accept --candidate`."""
+    from correlate.study import Study
+
     opened = Study(study)
     chosen = _pair(opened, pair)
     record = next((r for r in opened.records().values() if (r["moving"], r["fixed"]) == (chosen.moving, chosen.fixed)), None)
@@ -103,6 +116,9 @@ def frames(study: StudyFolder, sample: Annotated[str | None, typer.Option(help="
            ngff: Annotated[Path | None, typer.Option("--ngff", metavar="DIR", help="write OME-NGFF, DIR/SAMPLE.zarr")] = None
            ) -> int:
     """Show how each image reaches its sample's reference frame; write the transforms for other programs."""
+    from correlate.framed import framed, write_ngff
+    from correlate.study import Study
+
     opened = Study(study)
     known = opened.sheet.samples
     if sample is not None and sample not in known:
@@ -118,6 +134,8 @@ def frames(study: StudyFolder, sample: Annotated[str | None, typer.Option(help="
 
 
 def _pair(study: Study, text: str) -> Pair:
+    from correlate.pairs import named_pair, planned_pairs
+
     return named_pair(study, text, planned_pairs(study, study.by_sample()))
 
 
