@@ -21,6 +21,8 @@ CONFINED = {
     "plotly": {"dashboards", "correlate/report"},
 }
 """Library -> the places that may import it."""
+COMMANDS = {"correlate/cli.py", "correlate/pair_commands.py", "dashboards/command.py"}
+"""Commands import what they run when they run, so that help need not wait for readers and registration."""
 PHANTOM_READERS = {"correlate/cli.py", "correlate/demo.py"}
 """Analysis code may not look at the generator it is tested on; only the commands that run it may."""
 
@@ -73,7 +75,7 @@ def test_formats_know_no_techniques(file):
 
 
 def test_no_import_hides_inside_a_function_to_dodge_a_cycle():
-    for file in MODULES:
+    for file in (f for f in MODULES if place(f) not in COMMANDS):
         tree = ast.parse(file.read_text(encoding="utf-8"))
         for function in ast.walk(tree):
             if isinstance(function, ast.FunctionDef):
