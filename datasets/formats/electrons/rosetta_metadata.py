@@ -406,6 +406,8 @@ TIME_FORMATS = ("%H:%M:%S.%f", "%H:%M:%S", "%I:%M:%S %p", "%H:%M")
 
 
 def _iso(date: str, time: str) -> str:
+    if not date:
+        return ""
     if "T" in date:
         try:
             return datetime.fromisoformat(date).isoformat()
