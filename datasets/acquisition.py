@@ -100,18 +100,22 @@ def interpret(signal: Signal, technique: Technique, *, axes: AxisScales | None =
         values, unit = _coordinate(dim_of[i], signal.axes[i], axes, warnings)
         coords[dim_of[i]] = (dim_of[i], values, {"units": unit, "long_name": signal.axes[i].name or dim_of[i],
                                                  **_unused_scale(unit, signal.axes[i])})
+        if DIMENSION_UNIT[dim_of[i]] in ("1", PIXEL) and is_calibrated(signal.axes[i].units):
+            stated = np.asarray(signal.axes[i].values, np.float64)
+            coords[f"{dim_of[i]}_stated"] = (dim_of[i], stated, {"units": spelled(signal.axes[i].units),
+                                                                 "long_name": signal.axes[i].name or dim_of[i]})
         for name, (known, unit) in signal.axes[i].also.items():
             coords[name] = (dim_of[i], np.asarray(known), {"units": spelled(unit) or _without_unit(name), "long_name": name})
     variables = {}
     for rank, (name, field) in enumerate(signal.fields.items()):
         quantity = technique.rename.get(name, technique.quantity if rank == 0 and name not in technique.quantities else name)
         variables[quantity] = _variable(quantity, field, order, dims, technique, warnings)
-    stated, conflicts = _conditions(signal.conditions, conditions or {})
+    known_conditions, conflicts = _conditions(signal.conditions, conditions or {})
     if technique is UNKNOWN:
         warnings.append("no technique recognises this signal; say technique= to use it")
     attrs = {
         "technique": technique.name, "title": signal.title,
-        "conditions": stated, "incomplete": technique.missing_conditions(stated),
+        "conditions": known_conditions, "incomplete": technique.missing_conditions(known_conditions),
         "uncalibrated": [d for d in dims if coords[d][2]["units"] == PIXEL and d in (*SPATIAL, *RECIPROCAL)],
         "warnings": warnings + conflicts, "vendor": jsonable(signal.metadata), "history": [],
     }
@@ -219,8 +223,11 @@ def _coordinate(dim: str, axis: Axis, axes: AxisScales | None, warnings: list[st
         return converted(np.arange(axis.size) * step, unit, wanted), wanted
     if is_calibrated(axis.units) and compatible(spelled(axis.units), wanted):
         return converted(axis.values, axis.units, wanted), wanted
-    if counted:
+    if counted and not is_calibrated(axis.units):
         return np.asarray(axis.values, dtype=np.float64), wanted
+    if counted:
+        warnings.append(f"{dim} is counted here, and in {spelled(axis.units)!r} in the file: that stands beside it")
+        return np.arange(axis.size, dtype=np.float64), wanted
     if dim in SPATIAL or dim in RECIPROCAL:
         if is_calibrated(axis.units):
             warnings.append(f"{dim} is in {spelled(axis.units)!r}, which is no {wanted!r}: it is left uncalibrated, "

@@ -243,3 +243,14 @@ def test_a_coordinate_without_a_unit_is_a_bare_number_only_where_the_vocabulary_
     beside = {"cycle_number": (np.arange(3.0), ""), "sputter_time": (np.arange(3.0), ""), "valve": (np.arange(3.0), "")}
     ds = interpret(signal(tmp_path, Axis("point", np.arange(3.0), "", beside)), UNKNOWN)
     assert [ds[name].attrs["units"] for name in beside] == ["1", "arbitrary", "arbitrary"]
+
+
+def test_a_counted_axis_that_the_file_gives_in_a_unit_keeps_that_beside_its_numbers(tmp_path):
+    """A series over a bias in volts has no dimension here, and a detector in micrometres is counted in pixels."""
+    bias = Axis("bias", np.array([-1.0, 0.5, 3.0]), "V")
+    ds = interpret(signal(tmp_path, bias, even("y", 4, 1, 0, "nm"), even("x", 5, 1, 0, "nm")), TEM_IMAGE)
+    dim = ds.intensity.dims[0]
+    np.testing.assert_array_equal(ds[dim], [0, 1, 2])
+    np.testing.assert_array_equal(ds[f"{dim}_stated"], [-1.0, 0.5, 3.0])
+    assert ds[f"{dim}_stated"].attrs["units"] == "V"
+    assert any("in 'V' in the file" in warning for warning in ds.attrs["warnings"])

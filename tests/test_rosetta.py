@@ -772,3 +772,19 @@ def test_a_stopped_merlin_acquisition_says_how_far_it_went(real_data, tmp_path):
 
 def test_formats_state_the_version_of_their_reader():
     assert all(fmt.version for fmt in FORMATS)
+
+
+@pytest.mark.parametrize(("signal_type", "units", "technique"), [
+    ("hologram", "nm", "tem_image"), ("electron_diffraction", "1/nm", "saed"), ("diffraction2d", "1/nm", "saed"),
+])
+def test_signal_types_of_hyperspys_extensions_say_what_was_recorded(tmp_path, signal_type, units, technique):
+    with h5py.File(rosetta_examples.hspy_example(tmp_path), "r+") as file:
+        experiment = next(iter(file["Experiments"].values()))
+        experiment["metadata/Signal"].attrs["signal_type"] = signal_type
+        del experiment["data"], experiment["axis-2"]
+        experiment["data"] = np.ones((8, 9), np.float32)
+        for i, size in enumerate((8, 9)):
+            experiment[f"axis-{i}"].attrs.update(size=size, units=units, scale=0.5)
+        path = Path(file.filename)
+    ds, = read_acquisitions(path)
+    assert ds.attrs["technique"] == technique

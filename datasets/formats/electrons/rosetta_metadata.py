@@ -236,6 +236,12 @@ def conditions_of(fmt: str, metadata: Mapping[str, Any], original: Mapping[str, 
     return found
 
 
+HYPERSPY_TYPES = {"electron_diffraction": "diffraction", "diffraction": "diffraction", "diffraction2d": "diffraction",
+                  "hologram": "TEM"}
+"""Signal types of HyperSpy and its extensions that say what was recorded in other words; a hologram is a picture of a broad
+beam whose fringes hold its phase."""
+
+
 def kind_of(fmt: str, metadata: Mapping[str, Any], original: Mapping[str, Any]) -> str:
     """The file's own word for what it holds, "" where it does not say.
 
@@ -244,7 +250,7 @@ def kind_of(fmt: str, metadata: Mapping[str, Any], original: Mapping[str, Any]) 
     """
     stated = str(_at(metadata, "Signal/signal_type") or "")
     if stated:
-        return "diffraction" if stated == "electron_diffraction" else stated
+        return HYPERSPY_TYPES.get(stated, stated)
     decide = MODES.get(fmt)
     mode = decide(metadata, original) if decide else ""
     return mode or str(_at(metadata, "Acquisition_instrument/TEM/acquisition_mode") or "")
@@ -406,6 +412,8 @@ TIME_FORMATS = ("%H:%M:%S.%f", "%H:%M:%S", "%I:%M:%S %p", "%H:%M")
 
 
 def _iso(date: str, time: str) -> str:
+    if not date:
+        return ""
     if "T" in date:
         try:
             return datetime.fromisoformat(date).isoformat()
