@@ -76,6 +76,7 @@ QUANTITY_UNIT: dict[str, str] = {
     "deflection": "nm",
     "force": "nN",
     "segment": "1",
+    "area": "arbitrary", "normalised_area": "arbitrary", "line_position": "eV", "line_width": "eV", "atomic_share": "percent",
 }
 """Measured quantity -> canonical unit. A detector image whose counts are not calibrated has the unit "arbitrary"."""
 

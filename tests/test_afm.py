@@ -336,6 +336,30 @@ def test_what_topostats_flattened_is_a_height_in_nm_and_no_image_of_electrons(tm
     assert any("grain_masks" in warning for warning in ds.attrs["warnings"])
 
 
+def test_a_comment_in_the_oldest_movies_moves_no_pixel(tmp_path):
+    """In version 0 the length of the header counts neither the comment nor the gap before it; equal to AFMReader on 2 files.
+
+    Taken for pixels, header and comment shift every frame and make heights of micrometres.
+    """
+    user, gap, comment = b"b\0i\0", 88, b"m\0i\0c\0a\0"
+    values = {"version": 0, "channel1": b"TP", "channel2": b"\0\0", "header": asd_movie.V0.size + len(user) + 8,
+              "frame_header": asd_movie.FRAME.itemsize, "user": len(user), "comment_offset": gap, "comment": len(comment),
+              "columns": 3, "rows": 2, "width": 30, "height": 20, "frame_time": 400.0, "extension": 10.0, "gain": 2.0,
+              "converter": 0x40000, "bits": 12, "year": 2022, "month": 7, "day": 15, "frames": 2}
+    head = asd_movie.V0.pack(*(values.get(name or "", 0) for name in asd_movie.V0_NAMES))
+    levels = np.arange(12, dtype="<i2").reshape(2, 2, 3)
+    frames = b""
+    for number, frame in enumerate(levels):
+        own = np.zeros(1, asd_movie.FRAME)
+        own["number"], own["x_offset"] = number + 1, 828
+        frames += own.tobytes() + frame.tobytes()
+    path = tmp_path / "a.asd"
+    path.write_bytes(head + user + bytes(8) + bytes(gap) + comment + frames)
+    (ds,) = read_acquisitions(path)
+    np.testing.assert_allclose(ds["height"], 100 - levels * (2 * 5.0 / 4096 * 20), rtol=1e-5)
+    assert ds["x_offset"].values.tolist() == [828, 828]
+
+
 def test_asd_frames_keep_where_the_scanner_was(tmp_path):
     path = asd_movie.example(tmp_path)
     (ds,) = read_acquisitions(path)

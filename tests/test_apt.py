@@ -103,6 +103,19 @@ def test_the_first_ions_of_the_silicon_run_are_ranged_as_its_authors_count(real_
     assert int(silicon.sum()) == 97_145
 
 
+def test_a_list_of_ranges_made_by_hand_needs_no_sections_and_no_spaces(tmp_path):
+    """As a published file has it: a line of names instead of [Ranges], elements that touch, and a number of 0 at the end."""
+    path = tmp_path / "a.rrng"
+    path.write_text("mq1 mq2 volume element color\nRange1=26.88 27.05 Vol:0.01661 Al:1 Color:33FFFF\n"
+                    "Range2=11.575 11.9 Vol:0.02486 B:1C:2 Color:660033\n[Ranges]\nNumber=0\n")
+    ds = only(path)
+    assert ds.attrs["technique"] == "apt_ranges"
+    assert ds["atoms_B"].values.tolist() == [0, 1]
+    assert ds["atoms_C"].values.tolist() == [0, 2]
+    assert ds["colour"].values.tolist() == [0x33FFFF, 0x660033]
+    assert any("declares 0 ranges and holds 2" in warning for warning in ds.attrs["warnings"])
+
+
 WHOLE_RUN = os.environ.get("CORRELATE_APAV_TESTS", "")
 """The folder apav/tests of the source distribution APAV-1.4.0 (pip download --no-deps --no-binary :all: apav), 92 MB."""
 

@@ -52,3 +52,11 @@ def test_the_direction_of_the_axis_is_that_of_the_file(tmp_path):
     (ds,) = read_acquisitions(path)
     assert float(ds["raman_shift"][0]) == 1019.0
     assert float(ds["intensity"][0]) == 0.0
+
+
+def test_a_file_that_ends_inside_a_block_that_is_not_needed_says_so(tmp_path):
+    path = renishaw.example(tmp_path)
+    path.write_bytes(path.read_bytes() + b"TEXT" + (1).to_bytes(4, "little") + (200).to_bytes(8, "little") + b"half of it")
+    (ds,) = read_acquisitions(path)
+    assert ds.sizes == {"y": 2, "x": 3, "raman_shift": 50}
+    assert any("ends inside its block TEXT" in warning for warning in ds.attrs["warnings"])

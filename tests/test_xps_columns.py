@@ -66,6 +66,7 @@ def test_the_area_of_a_component_is_what_its_column_adds_up_to(real_data):
 
 def test_a_table_of_results_is_one_position_for_each_component(real_data):
     (ds,) = read_acquisitions(real_data / "spectra" / "xps_casaxps_FeO_results.csv")
+    assert ds.attrs["technique"] == "xps_quantification"
     assert ds["line_position"].values.tolist() == [709.03, 715.73, 722.18, 730.22]
     assert ds["line_position"].attrs["units"] == "eV"
     assert float(ds["atomic_share"].sum()) == pytest.approx(100.0)

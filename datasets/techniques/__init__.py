@@ -32,6 +32,7 @@ from datasets.techniques.txm import TXM
 from datasets.techniques.unknown import UNKNOWN
 from datasets.techniques.xas import XAS
 from datasets.techniques.xps import XPS
+from datasets.techniques.xps_quantification import XPS_QUANTIFICATION
 
 TECHNIQUES: dict[str, Technique] = {t.name: t for t in (
     TEM_IMAGE,
@@ -49,6 +50,7 @@ TECHNIQUES: dict[str, Technique] = {t.name: t for t in (
     EBSD_POINTS,
     EBSD_PATTERNS,
     XPS,
+    XPS_QUANTIFICATION,
     CYCLING,
     CV,
     EIS,

@@ -70,7 +70,7 @@ def read(path: Path) -> tuple[Signal, ...]:
     with path.open("rb") as file:
         raw = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)  # a map may be larger than memory
     head = _head(path, raw)
-    blocks, names = _blocks(path, raw)
+    blocks, names, cut = _blocks(path, raw)
     at = _block(path, blocks, b"DATA", 4 * head.points * head.spectra)
     values = np.frombuffer(raw, "<f4", head.points * head.spectra, at).reshape(head.spectra, head.points)
     at = _block(path, blocks, b"XLST", 8 + 4 * head.points)
@@ -78,7 +78,8 @@ def read(path: Path) -> tuple[Signal, ...]:
     shift = np.frombuffer(raw, "<f4", head.points, at + 8).astype(np.float64)
     if not np.isfinite(shift).all():
         raise UnreadableFile(path, "its axis has values that are no numbers", where="block XLST")
-    warnings = [f"{what} in the file is left out" for name, what in UNREAD.items() if name in names]
+    warnings = [f"the file ends inside its block {cut}: what else it held is lost"] if cut else []
+    warnings += [f"{what} in the file is left out" for name, what in UNREAD.items() if name in names]
     if head.spectra < head.reserved:
         warnings.append(f"{head.spectra} of {head.reserved} spectra were measured: the acquisition was stopped")
     leading, order = _leading(_lists(path, raw, blocks, head), head.spectra)
@@ -113,10 +114,10 @@ def _head(path: Path, raw: mmap.mmap) -> _Head:
     return _Head(points, reserved, spectra, lists, measurement, start, laser, unit, title, about)
 
 
-def _blocks(path: Path, raw: mmap.mmap) -> tuple[dict[bytes, tuple[int, int]], set[bytes]]:
-    """Where the content of the first block of each name begins, and its size; and all names."""
+def _blocks(path: Path, raw: mmap.mmap) -> tuple[dict[bytes, tuple[int, int]], set[bytes], str]:
+    """Where the content of the first block of each name begins, and its size; all names; the block that is cut off, if any."""
     found: dict[bytes, tuple[int, int]] = {}
-    at = 0
+    at, name = 0, b""
     while at + BLOCK <= len(raw):
         name = raw[at:at + 4]
         size, = struct.unpack_from("<Q", raw, at + 8)
@@ -125,7 +126,7 @@ def _blocks(path: Path, raw: mmap.mmap) -> tuple[dict[bytes, tuple[int, int]], s
                                  todo="the file may be damaged")
         found.setdefault(name, (at + BLOCK, size - BLOCK))
         at += size
-    return found, set(found)
+    return found, set(found), name.decode("latin-1") if at > len(raw) else ""
 
 
 def _block(path: Path, blocks: dict[bytes, tuple[int, int]], name: bytes, needed: int) -> int:

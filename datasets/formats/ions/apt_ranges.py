@@ -28,6 +28,8 @@ from datasets.formats.signal import Axis, Field, Format, Signal
 NUMBER = r"[-+]?(?:\d+[.,]?\d*|[.,]\d+)(?:[eE][-+]?\d+)?"
 RRNG_LINE = re.compile(rf"\s*Range(\d+)\s*=\s*({NUMBER})\s+({NUMBER})\s*(.*)", re.IGNORECASE)
 RRNG_ION = re.compile(r"\s*Ion\d+\s*=\s*(.*?)\s*$", re.IGNORECASE)
+RRNG_JOINED = re.compile(r":\d{1,3}(?=[A-Z][a-z]?:)")
+"""Elements that a person wrote without a space between them: "Mo:1C:1"."""
 RRNG_PART = re.compile(r"([^\s:]+)\s*:\s*([^\s:]*)")
 RNG_COUNTS = re.compile(r"\s*(\d+)\s+(\d+)\s*$")
 FORMULA_PART = re.compile(r"([A-Z][a-z]?)(\d*)")
@@ -135,7 +137,7 @@ def read_rrng(path: Path) -> tuple[Signal, ...]:
 def _rrng_window(path: Path, number: int, start: str, end: str, rest: str) -> Window:
     atoms: dict[str, int] = {}
     volume, name, colour = float("nan"), "", ""
-    for key, value in RRNG_PART.findall(rest):
+    for key, value in RRNG_PART.findall(RRNG_JOINED.sub(r"\g<0> ", rest)):
         word = key.lower()
         if word in ("vol", "volume"):
             volume = _number(path, value, number)
@@ -295,8 +297,12 @@ def is_rrng(head: bytes, path: Path) -> bool:
     """Sections [Ions] or [Ranges], or a range line."""
     del path
     text = _start(head)
-    return b"\0" not in head and bool(re.search(r"^\s*\[(Ions|Ranges)\]\s*$", text, re.MULTILINE | re.IGNORECASE)) and bool(
-        re.search(r"^\s*(Ion|Range|Number)\d*\s*=", text, re.MULTILINE | re.IGNORECASE))
+    if b"\0" in head:
+        return False
+    section = re.search(r"^\s*\[(Ions|Ranges)\]\s*$", text, re.MULTILINE | re.IGNORECASE)
+    entry = re.search(r"^\s*(Ion|Range|Number)\d*\s*=", text, re.MULTILINE | re.IGNORECASE)
+    whole = re.search(rf"^\s*Range\d+\s*=\s*{NUMBER}\s+{NUMBER}\s+\S+:", text, re.MULTILINE | re.IGNORECASE)
+    return bool((section and entry) or whole)
 
 
 def is_rng(head: bytes, path: Path) -> bool:

@@ -8,7 +8,7 @@ No specification; read off exports of CasaXPS 2.3 and off tables that people mad
   are kept.
 - CasaXPS by columns: the line "Characteristic Energy" and one of column names BE_x (or KE_x), CPS_x (or Counts_x), one for each
   component, Background_x, Envelope_x, where x is the region; several regions may stand side by side.
-- CasaXPS' table of results (Name, Position, FWHM, Raw Area, ...): one position per component, as technique `unknown`.
+- CasaXPS' table of results (Name, Position, FWHM, Raw Area, ...): one position per component.
 - Tables whose first column's name is one of binding or kinetic energy ("BE/eV", "E_kin", "Binding Energy (eV)", "B.E."),
   with or without a comment sign, with the energy of the photons ("hv=180eV") if it is there.
 

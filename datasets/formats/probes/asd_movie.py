@@ -1,10 +1,11 @@
 """High-speed AFM movies (.asd, RIBM).
 
-Header of version 0, 1 or 2, then per channel all frames: a header of its own and int16 levels of an analogue-digital converter.
-Layout as AFMReader (LGPL-3) documents it, held against its figures. A level v of 4096 over U volts is -U v / 4096 (converter
-from 0 to U) or U - 2 U v / 4096 (from -U to U), times the piezo's extension and gain for the topography (TP, nm), or minus the
-sensitivity of the scanner (ER) or of the phase (PH). Sizes are of N pixels in nm, `frame_time` in ms. What the frames' own
-headers say (offset, tilt) is kept of each frame: a moved frame shows another place.
+Header of version 0, 1 or 2 (in version 0 its length leaves out the comment and the gap before it), then per channel all
+frames: a header of its own and int16 levels of an analogue-digital converter. Layout as AFMReader (LGPL-3) documents it, held
+against its figures. A level v of 4096 over U volts is -U v / 4096 (converter from 0 to U) or U - 2 U v / 4096 (from -U to U),
+times the piezo's extension and gain for the topography (TP, nm), or minus the sensitivity of the scanner (ER) or of the phase
+(PH). Sizes are of N pixels in nm, `frame_time` in ms. What the frames' own headers say (offset, tilt) is kept of each frame:
+a moved frame shows another place.
 """
 
 import mmap
@@ -93,6 +94,7 @@ def _header(path: Path, raw: mmap.mmap) -> dict[str, Any]:
         at = V0.size + max(int(about["user"]), 0)
         if at + 8 > len(raw):
             raise UnreadableFile(path, "its header is cut off", where=f"byte {at}")
+        about["header"] += max(int(about["comment_offset"]), 0) + max(int(about["comment"]), 0)
         about["scanner_sensitivity"], about["phase_sensitivity"] = struct.unpack_from("<ff", raw, at)
     for key in ("channel1", "channel2"):
         text = bytes(about[key]).decode("latin-1").replace("\0", "").strip()
@@ -153,4 +155,4 @@ def example(folder: Path) -> Path:
     return path
 
 
-ASD_MOVIE = Format(name="asd", suffixes=frozenset({".asd"}), recognises=recognises, read=read, version="1", example=example)
+ASD_MOVIE = Format(name="asd", suffixes=frozenset({".asd"}), recognises=recognises, read=read, version="2", example=example)
