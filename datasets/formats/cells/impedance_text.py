@@ -88,7 +88,7 @@ def read(path: Path) -> tuple[Signal, ...]:
 def _block(path: Path, title: str, lines: Sequence[str], start: int, end: int, head: Mapping[str, tuple[int, str]],
            about: Mapping[str, str]) -> tuple[Signal, ...]:
     width = max(position for position, _ in head.values()) + 1
-    rows, notes = [], []
+    rows, notes, below = [], [], 0
     for number in range(start + 1, end):
         line = lines[number]
         row = _numbers(line)
@@ -103,6 +103,10 @@ def _block(path: Path, title: str, lines: Sequence[str], start: int, end: int, h
                 len(_numbers(later)) >= width for later in lines[number + 1:end]):
             raise UnreadableFile(path, f"the row {line.strip()[:40]!r} is none of numbers", where=f"line {number + 1}",
                                  todo="the file may be damaged")
+        elif rows and line.strip():
+            below += 1
+    if below:
+        notes.append(f"{below} lines below the points are no rows of numbers and are not read")
     if not rows:
         raise UnreadableFile(path, "has column names but no rows", where=f"line {start + 1}")
     columns = {name: np.array([row[position] for row in rows]) for name, (position, _) in head.items()}
