@@ -37,10 +37,10 @@ KNOWN = {"potential": ("potential", "V"), "current": ("current", "mA"), "charge"
 
 
 def recognises(head: bytes, path: Path) -> bool:
-    """A technique of the program in one of the first lines, and its column names."""
+    """A technique of the program in the second line, below the date, and its column names."""
     del path
     lines = head_lines(head)
-    told = any(line.strip() in TECHNIQUES for line in lines[:6])
+    told = any(line.strip() in TECHNIQUES for line in lines[:2])
     return told and (any(NAMES.match(line) for line in lines) or any("Instrument Model:" in line for line in lines[:12]))
 
 

@@ -88,7 +88,7 @@ def read(path: Path) -> tuple[Signal, ...]:
 def _block(path: Path, title: str, lines: Sequence[str], start: int, end: int, head: Mapping[str, tuple[int, str]],
            about: Mapping[str, str]) -> tuple[Signal, ...]:
     width = max(position for position, _ in head.values()) + 1
-    rows, notes = [], []
+    rows, notes, below = [], [], 0
     for number in range(start + 1, end):
         line = lines[number]
         row = _numbers(line)
@@ -99,9 +99,14 @@ def _block(path: Path, title: str, lines: Sequence[str], start: int, end: int, h
                 raise UnreadableFile(path, f"a row has {len(row)} of {width} numbers", where=f"line {number + 1}")
             notes.append("the last row lacks numbers that the others have and is left out: the file may be cut off")
             break
-        elif rows and line.strip() and any(len(_numbers(later)) >= width for later in lines[number + 1:end]):
+        elif (rows or _was_row(line, width)) and line.strip() and any(
+                len(_numbers(later)) >= width for later in lines[number + 1:end]):
             raise UnreadableFile(path, f"the row {line.strip()[:40]!r} is none of numbers", where=f"line {number + 1}",
                                  todo="the file may be damaged")
+        elif rows and line.strip():
+            below += 1
+    if below:
+        notes.append(f"{below} lines below the points are no rows of numbers and are not read")
     if not rows:
         raise UnreadableFile(path, "has column names but no rows", where=f"line {start + 1}")
     columns = {name: np.array([row[position] for row in rows]) for name, (position, _) in head.items()}
@@ -195,6 +200,12 @@ def _numbers(line: str) -> list[float]:
             return [float(cell.replace(",", ".")) if NUMBER.fullmatch(cell) else math.nan for cell in cells]
     cells = line.split()
     return [float(cells[0].replace(",", "."))] if NUMBER.fullmatch(cells[0]) else []
+
+
+def _was_row(line: str, width: int) -> bool:
+    """Whether a line that is no row of numbers holds almost as many of them."""
+    words = re.split(r"[,;\s]+", line.strip())
+    return sum(NUMBER.fullmatch(word) is not None for word in words) >= max(2, width - 2)
 
 
 def _bare(path: Path, lines: Sequence[str]) -> tuple[Signal, ...]:

@@ -27,6 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from datasets.errors import UnreadableFile
+from datasets.formats.last_line import cut_within
 from datasets.formats.signal import Axis, Field, Format, Signal
 
 Floats = NDArray[np.float64]
@@ -44,7 +45,8 @@ def read(path: Path) -> tuple[Signal, ...]:
     UnreadableFile
         Naming the line that is damaged or the places that are missing.
     """
-    lines = path.read_bytes().decode("utf-8-sig", errors="replace").splitlines()
+    text = path.read_bytes().decode("utf-8-sig", errors="replace")
+    lines = text.splitlines()
     notes = _notes(lines)
     body = [(i, line) for i, line in enumerate(lines, 1) if line.strip() and not line.startswith("#")]
     if not body:
@@ -52,9 +54,11 @@ def read(path: Path) -> tuple[Signal, ...]:
     names = [cell.strip() for cell in body[0][1].split("\t")]
     old = names[:4] == ["Row", "Column", "Run", "Channel"]
     if old:
-        return _signals(path, *_old_table(path, body[1:]), notes, ())
+        return _signals(path, *_old_table(path, body[1:]), notes, tuple(cut_within(text)))
     places, channels, lost = _table(path, names, body[1:])
-    remarks = [f"{lost} rows without a place are left out"] if lost else []
+    remarks = cut_within(text)
+    if lost:
+        remarks.append(f"{lost} rows without a place are left out")
     declared, held = _declared(notes), len(places) * next(iter(channels.values())).shape[1] if channels else 0
     if declared and held % declared:  # several runs may repeat the grid
         remarks.append(f"declares {declared} points and holds {held}: the file may be cut off")

@@ -62,7 +62,8 @@ def read_text(path: Path) -> tuple[Signal, ...]:
     UnreadableFile
         Naming the line and what stands there.
     """
-    blocks = _text_blocks(path)
+    text = path.read_bytes().decode("utf-8", errors="replace")
+    blocks = _text_blocks(path, text)
     export = blocks[0].settings if blocks else {}
     stacks: dict[Any, list[_Block]] = defaultdict(list)
     for block in blocks:
@@ -71,12 +72,17 @@ def read_text(path: Path) -> tuple[Signal, ...]:
     if not stacks:
         raise UnreadableFile(path, "holds settings and no numbers", todo="the file may be truncated")
     shared = Counter(region for region, *_ in stacks)
-    return tuple(_text_signal(path, export, stack, shared[stack[0].region] > 1) for stack in stacks.values())
+    cut = OPEN_END * text.rstrip().splitlines()[-1].lstrip().startswith(_prefix(text))
+    return tuple(_text_signal(path, export, stack, cut + PARTED * (shared[stack[0].region] > 1)) for stack in stacks.values())
 
 
-def _text_blocks(path: Path) -> list[_Block]:
-    text = path.read_bytes().decode("utf-8", errors="replace")
-    prefix = (FIRST_LINE.match(text[:200].encode()) or [b"", b"#"])[1].decode() or "#"
+def _prefix(text: str) -> str:
+    """What comment lines begin with."""
+    return (FIRST_LINE.match(text[:200].encode()) or [b"", b"#"])[1].decode() or "#"
+
+
+def _text_blocks(path: Path, text: str) -> list[_Block]:
+    prefix = _prefix(text)
     settings: dict[str, str] = {}
     blocks: list[_Block] = []
     place: tuple[int, ...] = (0, 0, 0, 0)
@@ -112,17 +118,18 @@ def _text_blocks(path: Path) -> list[_Block]:
     return blocks
 
 
+OPEN_END = ["the file ends with settings that have no numbers: it may be truncated"]
+PARTED = ["scans of this region differ in their energies or columns: they are given apart"]
 EXPORT = ("Energy Axis", "Count Rate", "Separate Scan Data", "Separate Channel Data", "Created by", "Time Zone Format")
 """Settings that hold for the whole file."""
 
 
-def _text_signal(path: Path, export: dict[str, str], stack: list[_Block], parted: bool) -> Signal:
+def _text_signal(path: Path, export: dict[str, str], stack: list[_Block], warnings: list[str]) -> Signal:
     first = stack[0]
     settings = first.settings
     table = np.array([block.rows for block in stack])
     if table.shape[-1] < 2:
         raise UnreadableFile(path, "one column only: no spectrum", where=f"line {first.line}")
-    warnings = ["scans of this region differ in their energies or columns: they are given apart"] if parted else []
     declared = _number(settings, "Values/Curve")
     if declared is not None and declared != table.shape[1]:
         warnings.append(f"the file declares {declared:g} values and holds {table.shape[1]}: it may be truncated")

@@ -259,14 +259,17 @@ def _results(path: Path, lines: list[str], header: int) -> Signal:
         raise UnreadableFile(path, "lists no component", where=f"line {header + 1}")
     fields = {}
     missing = [column for column in RESULTS if column not in names]
-    remarks = (f"the table has no column {', '.join(missing)}; found {', '.join(names)}",) if missing else ()
+    remarks = [f"the table has no column {', '.join(missing)}; found {', '.join(names)}"] if missing else []
+    following = lines[header + 1 + len(rows):]
+    if astray := sum(line.count("\t") >= len(names) - 1 and bool(line.strip()) for line in following):
+        remarks.append(f"{astray} rows from the first without a name on are left out")
     for column, (name, unit) in RESULTS.items():
         if column in names:
             texts = [row[names.index(column)] for row in rows]
             fields[name] = Field(np.array([float(t) if _is_number(t) else np.nan for t in texts]), unit)
     axis = Axis("position", np.arange(len(rows), dtype=np.float64), "1")
     metadata = {"names": [row[0] for row in rows], "of": lines[0].strip()}
-    return Signal(path.stem, (axis,), fields, path, metadata, {}, "XPS results", remarks)
+    return Signal(path.stem, (axis,), fields, path, metadata, {}, "XPS results", tuple(remarks))
 
 
 def recognises(head: bytes, path: Path) -> bool:

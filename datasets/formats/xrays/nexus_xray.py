@@ -66,6 +66,8 @@ def _tomography(path: Path, group: h5py.Group, item: h5py.Dataset) -> list[Signa
     if isinstance(exposure := plain(detector.get("count_time")), int | float) and exposure > 0:
         conditions["exposure_s"] = float(exposure)
     remarks = [f"{int((key == 3).sum())} images are marked as of no use and left out"] if (key == 3).any() else []
+    if unknown := sorted(set(key.tolist()) - {*ROLES, 3}):
+        remarks.append(f"images of kind {', '.join(map(str, unknown[:8]))} are left out: what they are is not known")
     title = str(plain(group.get("title")) or plain(group.parent.get("title")) or path.stem)
     found = []
     for value, role in ROLES.items():

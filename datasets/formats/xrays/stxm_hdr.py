@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from datasets.errors import UnreadableFile
 from datasets.formats.dates import acquired
+from datasets.formats.last_line import cut_within
 from datasets.formats.signal import Axis, Field, Format, Signal
 
 AXIS = re.compile(r"(PAxis|QAxis|StackAxis)\s*=\s*\{([^{}]*?)Points\s*=\s*\(([^()]*)\)", re.DOTALL)
@@ -100,6 +101,7 @@ def _single(path: Path) -> Signal:
         energy = _energy(listed.get(int(match[3] or 0), {}))
         if np.isfinite(energy):
             conditions["photon_energy_eV"] = energy
+    remarks += cut_within(path.read_text(encoding="latin-1"))
     return Signal(path.stem, (axes["y"], axes["x"]), {"data": Field(image, unit)}, path, {}, conditions, "STXM", tuple(remarks))
 
 
