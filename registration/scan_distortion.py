@@ -73,8 +73,8 @@ def undistorted(row_scan: xr.DataArray, column_scan: xr.DataArray, masks: Masks 
         raise ImageError(f"the scans are not on one grid: {a.shape} pixels of {_steps(a)} nm and {b.shape} of {_steps(b)} nm; "
                          "turn the second one back, or resample it")
     if sum(a.shape) > MOST_LINES:
-        raise ImageError(f"the scans have {sum(a.shape)} lines together, and memory grows with their square; cut them into parts "
-                         f"of {MOST_LINES} lines at most")
+        raise ImageError(f"the scans have {sum(a.shape)} lines together, and memory grows with their square; cut them into "
+                         f"parts of {MOST_LINES} lines at most")
     fit = _Lines(a, b)
     before = fit.residual_rms()
     walk = fit.settle()
