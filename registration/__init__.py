@@ -15,6 +15,7 @@ from registration.picture import ImageError
 from registration.projection import align_projection
 from registration.resample import resample
 from registration.saved import read_transform
+from registration.scan_distortion import undistorted
 from registration.search import SearchBox
 from registration.slice_to_volume import align_section, align_volumes
 from registration.thin_plate import thin_plate
@@ -25,4 +26,5 @@ __all__ = ["Adjustment", "Alignment", "AnyTransform", "Candidate", "Chain", "Clo
            "FrameGraph", "GridField", "ImageError", "LandmarkError", "LandmarkFit", "Landmarks", "SearchBox", "Transform",
            "TransformError", "Warp", "adjusted", "align", "align_projection", "align_section", "align_volumes",
            "coordinate_transformation", "deform", "deformation", "drift", "fit_landmarks", "frame_transforms",
-           "graph_to_ngff", "mean_image", "read_landmarks", "read_transform", "resample", "thin_plate", "write_landmarks"]
+           "graph_to_ngff", "mean_image", "read_landmarks", "read_transform", "resample", "thin_plate", "undistorted",
+           "write_landmarks"]
