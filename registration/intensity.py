@@ -1,35 +1,33 @@
-"""Align two images of one specimen by what they show: global search, mutual information, uncertainty, verdict."""
+"""Align two images of one specimen by what they show: global search, least squares, uncertainty, verdict."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import cast
 
 import numpy as np
 import xarray as xr
-from numpy.typing import NDArray
 
 from registration.alignment import Alignment
 from registration.candidate import Candidate
 from registration.combination import APART
 from registration.hybrid import CONTRADICTED, box_about, fit_widest, weighed_together
-from registration.itk import MutualInformationError, Plan, climb_mutual_information
 from registration.landmarks import LandmarkFit, Landmarks
 from registration.picture import Masks, Picture, averaged, mirrored, picture
-from registration.quality import GRID, blurred, judge, overlap_points, tolerance_px
-from registration.search import ITERATIONS, PROMISING, WORK, Level, Scene, SearchBox, search
+from registration.quality import GRID, judge, overlap_points, tolerance_px
+from registration.regression import regressed
+from registration.search import ITERATIONS, PROMISING, SURE, WORK, Level, Scene, SearchBox, search
 from registration.transform import MODELS, Floats, Model, Transform, TransformError, fits, model_generators, n_parameters
-from registration.uncertainty import information_spread, settled
+from registration.uncertainty import settled
 
 MOVING, FIXED = "moving", "fixed"
-POINTS = 40000
+POINTS = 16000
 """Most points at which the final pose is weighed."""
 WIDER = 1.45
 """Factor in scale searched at last where no box is given and nothing else explains the images: pixel sizes off by 30 %."""
 RIVALS, APART_PART = 5, 0.06
 """Most other poses that are told, and by what part of the smaller field's side they differ from the pose at its corners."""
 KEPT = 0.85
-"""A climb by mutual information that keeps less of the evidence is undone."""
+"""Least squares that keep less of the evidence are undone."""
 
 
 def align_images(fixed: xr.DataArray, moving: xr.DataArray, model: Model = "similarity", prior: Transform | None = None,
@@ -91,29 +89,28 @@ def _pose(reference: Picture, other: Picture, guess: Floats, model: Model, box: 
     for level in (fine, middle):
         level.learn_null(np.random.default_rng(seed + 3))
     dims = 6 if model == "affine" else 4
-    poses, _ = fine.refined(found.poses[:pair.effort.keep[2]], 0.375 * pair.field_of_view / pair.coarsest, ITERATIONS[2], dims)
+    poses = found.poses[:1 if found.margin > SURE else pair.effort.keep[2]]
+    poses, _ = fine.refined(poses, 0.375 * pair.field_of_view / pair.coarsest, ITERATIONS[2], dims)
     poses = np.stack([_constrained(p, pair.start, model) for p in poses])
     both = fine.evidence(poses) + middle.evidence(poses)
     prior = _prior_std(model, pair.box, pair)
     best = settled(fine, pair.affine(poses[both.argmax()]), model, prior, reference.pixel)
     remarks: list[str] = []
-    climbed = _climb(near, far, best.matrix, model, seed)
-    mutual, moved = float("nan"), float("nan")
-    if isinstance(climbed, str):
-        remarks.append(climbed)
+    second = regressed(near, far, best.matrix, model, prior, reference.pixel)
+    explained, moved = float("nan"), float("nan")
+    if second is None:
+        remarks.append("too little of one image falls on the other to compare what they show")
     else:
-        trial, mutual, pictures = climbed
-        at = np.stack([pair.pose(best.matrix), pair.pose(trial)])
-        moved = float(pair.distances(at[1:], at[0])[0])
+        at = np.stack([pair.pose(best.matrix), pair.pose(second.spread.matrix)])
+        moved, explained = float(pair.distances(at[1:], at[0])[0]), second.explained
         before, after = fine.seen_from(at).evidence(at)
-        second = information_spread(*pictures, trial, model, prior, reference.pixel)
         seen = np.minimum(reference.extent, other.extent / scale)
         if after < KEPT * before:
-            remarks.append("the mutual information led away from the evidence and was not followed")
-        elif second.firm and second.error(model, seen) < best.error(model, seen):
-            best = second.against(best.matrix, model, pair.cr)
+            remarks.append("least squares led away from the evidence and were not followed")
+        elif second.spread.firm and second.spread.error(model, seen) < best.error(model, seen):
+            best = second.spread.against(best.matrix, model, pair.cr)
         else:
-            best = best.against(second.matrix, model, pair.cr)
+            best = best.against(second.spread.matrix, model, pair.cr)
     rivals = found.poses[found.evidence > found.evidence[0] / PROMISING]
     best = best.among([pair.affine(_constrained(p, pair.start, model)) for p in rivals], model, pair.cr)
     if not best.firm:
@@ -121,77 +118,13 @@ def _pose(reference: Picture, other: Picture, guess: Floats, model: Model, box: 
     metrics = {
         "evidence": float(fine.evidence(pair.pose(best.matrix)[None])[0]), "margin": found.margin,
         "held_out": found.held_out, "attempts": float(found.attempts),
-        "mutual_information": mutual, "moved_px": moved / reference.pixel, "evidence_middle": float(found.evidence[0]),
+        "explained": explained, "moved_px": moved / reference.pixel, "evidence_middle": float(found.evidence[0]),
     }
     apart = pair.distances(found.poses, pair.pose(best.matrix)) > APART_PART * float(
         min(reference.extent.min(), other.extent.min() / scale))
     others = [(pair.affine(_constrained(p, pair.start, model)), float(e))
               for p, e in zip(found.poses[apart], found.evidence[apart], strict=True)]
     return _Outcome(best.matrix, model, best.covariance, metrics, tuple(remarks), tuple(others[:RIVALS]))
-
-
-def _climb(near: Picture, far: Picture, matrix: Floats, model: Model,
-           seed: int) -> tuple[Floats, float, tuple[Picture, Picture]] | str:
-    """Improve a pose by mutual information; a reason in words where that fails."""
-    scale = float(np.sqrt(abs(np.linalg.det(matrix[:, :2]))))
-    pictures = _footprints(near, far, scale, _representation(near, far, matrix))
-    count = near.values.size
-    shrink = (2, 1) if min(near.shape) >= 96 else (1,)
-    plan = Plan(shrink, tuple([10000, 40000][-len(shrink):]), step=0.5 * near.pixel, smallest=0.01 * near.pixel,
-                bins=32 if count > 20000 else 24 if count > 5000 else 16)
-    try:
-        return *climb_mutual_information(*pictures, matrix, model, plan, seed), pictures
-    except MutualInformationError as error:
-        return str(error)
-
-
-def _footprints(near: Picture, far: Picture, scale: float, representation: tuple[int, int]) -> tuple[Picture, Picture]:
-    """Both images at the reference's footprint, as intensity (0) or size of its gradient (1)."""
-    pixel = near.pixel
-    box = max(0.0, pixel**2 - (far.pixel / scale) ** 2) / 12
-    return (replace(near, values=_shown(near, 0.7 * pixel, representation[0])),
-            replace(far, values=_shown(far, scale * float(np.sqrt(0.49 * pixel**2 + box)), representation[1])))
-
-
-def _shown(image: Picture, sigma: float, kind: int) -> NDArray[np.float32]:
-    if kind == 0:
-        return blurred(image, sigma)
-    smooth = blurred(image, max(1.7 * sigma, 0.6 * image.pixel))
-    gy, gx = np.gradient(smooth, *image.step)
-    return cast(NDArray[np.float32], np.hypot(gy, gx).astype(np.float32))
-
-
-def _representation(near: Picture, far: Picture, matrix: Floats, most: int = 40000) -> tuple[int, int]:
-    """Which of intensity or gradient of either image share most information at a pose; plain intensities get a bonus."""
-    scale = float(np.sqrt(abs(np.linalg.det(matrix[:, :2]))))
-    stride = max(1, int(np.ceil(np.sqrt(near.values.size / most))))
-    i, j = (g.ravel() for g in np.mgrid[0:near.shape[0]:stride, 0:near.shape[1]:stride])
-    q = (near.origin + np.stack([i, j], 1) * near.step) @ matrix[:, :2].T + matrix[:, 2]
-    inside = far.valid_at(q) & (near.mask[i, j] > 0.5)
-    if inside.sum() < 64:
-        return 0, 0
-    i, j = i[inside], j[inside]
-    u, v = np.clip(np.rint((q[inside] - far.origin) / far.step).astype(int), 0, np.array(far.shape) - 1).T
-    shared = {}
-    for kinds in ((0, 0), (1, 0), (0, 1)):
-        x, y = _footprints(near, far, scale, kinds)
-        shared[kinds] = _mutual_information(x.values[i, j], y.values[u, v]) * (1.0 if kinds == (0, 0) else 0.9)
-    return max(shared, key=lambda k: shared[k])
-
-
-def _mutual_information(x: NDArray[np.floating], y: NDArray[np.floating]) -> float:
-    """Mutual information of two lists of values, nat, from a histogram."""
-    bins = int(np.clip(len(x) ** (1 / 3), 6, 24))
-
-    def levels(a: NDArray[np.floating]) -> NDArray[np.intp]:
-        low, high = np.quantile(a, [0.005, 0.995])
-        level: NDArray[np.intp] = np.clip(((a - low) / (high - low + 1e-12) * bins).astype(np.intp), 0, bins - 1)
-        return level
-
-    joint = np.bincount(levels(x) * bins + levels(y), minlength=bins * bins).reshape(bins, bins) / len(x)
-    expected = joint.sum(1)[:, None] * joint.sum(0)[None]
-    seen = joint > 0
-    return float((joint[seen] * np.log(joint[seen] / expected[seen])).sum())
 
 
 def _constrained(pose: Floats, start: Floats, model: Model) -> Floats:

@@ -10,9 +10,22 @@ from dataclasses import dataclass
 import numpy as np
 import SimpleITK as sitk  # noqa: N813
 
-from registration.itk import THREADS, MutualInformationError, _plain, corrected_pose
 from registration.transform import Floats, Model
 from registration.volume import Volume
+
+THREADS = 1
+"""Sums over threads depend on their number: fixed, so that the same input gives the same transform bit for bit."""
+REASONS = (
+    ("all samples map outside", "no sample of one image falls on the other"),
+    ("too many samples", "too few samples of one image fall on the other"),
+    ("joint pdf", "the images share no grey values where they overlap"),
+    ("zero-valued", "the images share no grey values where they overlap"),
+    ("image information", "an image is too small for the pyramid"),
+)
+
+
+class MutualInformationError(RuntimeError):
+    """ITK could not improve a pose; the message is a reason a person understands."""
 
 
 @dataclass(frozen=True)
@@ -96,3 +109,25 @@ def _image(volume: Volume, mask: bool = False) -> sitk.Image:
     image.SetSpacing([float(v) for v in volume.step[::-1]])
     image.SetOrigin([float(v) for v in volume.origin[::-1]])
     return image
+
+
+def corrected_pose(base: sitk.Transform, correction: sitk.Transform, centre: Floats, size_nm: float) -> Floats:
+    """Matrix (d, d + 1), in numpy's order of axes, of a correction followed by the pose that it corrects.
+
+    Read off where ITK puts the centre of the reference and points a field's size away from it along each axis.
+    """
+    probe = np.vstack([np.zeros(centre.size), np.eye(centre.size) * size_nm]) + centre
+    images = np.array([base.TransformPoint(correction.TransformPoint(p.tolist())) for p in probe[:, ::-1]])[:, ::-1]
+    linear = np.linalg.solve(probe[1:] - probe[0], images[1:] - images[0]).T
+    matrix: Floats = np.c_[linear, images[0] - linear @ probe[0]]
+    if not np.isfinite(matrix).all():
+        raise MutualInformationError("the mutual information led to no finite pose")
+    return matrix
+
+
+def _plain(message: str) -> str:
+    lower = message.lower()
+    for sign, reason in REASONS:
+        if sign in lower:
+            return reason
+    return "the mutual information could not be climbed from this pose"

@@ -151,7 +151,7 @@ def _noise_std(a: Image, mask: Image) -> float:
     return float(np.median(np.abs(ndi.convolve(a, SECOND_DIFFERENCE))[mask > 0][::3])) / 0.6745
 
 
-def _ranked(a: Image, mask: Image, knots: int = 2048) -> Image:
+def _ranked(a: Image, mask: Image, knots: int = 256) -> Image:
     """Monotone map of the values inside the mask to a standard normal: blind to gamma, and tames outliers."""
     values = np.sort(a[mask > 0][:: 5 if mask.size > 20000 else 1])
     q = np.linspace(0, len(values) - 1, min(knots, len(values))).astype(int)
@@ -315,19 +315,20 @@ def _halved(values: Image, mask: Image) -> tuple[Image, Image]:
 
 def _whitened(values: Image, mask: Image) -> tuple[Image, Image]:
     """Channels of zero mean; intensity and energy uncorrelated and of unit variance, orientation of unit mean square."""
-    good = mask > 0.9
-    x = values[:, good] / mask[good]
-    out = np.zeros_like(values)
-    if x.shape[1] < 4:
-        return out, np.zeros_like(mask)
-    x -= x.mean(1, keepdims=True)
-    x[:2] /= x[:2].std(1, keepdims=True) + 1e-9
+    good = (mask > 0.9).astype(np.float32)
+    count = float(good.sum())
+    if count < 4:
+        return np.zeros_like(values), np.zeros_like(mask)
+    x = values * (good / np.maximum(mask, 0.9))
+    x -= (x.sum((1, 2), dtype=np.float64) / count).astype(np.float32)[:, None, None]
+    x *= good
+    square = np.einsum("kyx,kyx->k", x, x) / count
+    x[:2] /= np.sqrt(square[:2])[:, None, None] + np.float32(1e-9)
+    x[2:] /= np.sqrt(square[2:].mean()) + np.float32(1e-9)
     np.clip(x[:2], -4, 4, out=x[:2])
-    w, v = np.linalg.eigh(np.cov(x[:2]).astype(np.float64) + 1e-3 * np.eye(2))
-    x[:2] = ((v / np.sqrt(w)) @ v.T).astype(np.float32) @ x[:2]
-    x[2:] /= np.sqrt((x[2:] ** 2).mean()) + 1e-9
-    out[:, good] = x
-    return out, good.astype(np.float32)
+    w, v = np.linalg.eigh(np.tensordot(x[:2], x[:2], ((1, 2), (1, 2))).astype(np.float64) / count + 1e-3 * np.eye(2))
+    x[:2] = np.tensordot(((v / np.sqrt(w)) @ v.T).astype(np.float32), x[:2], 1)
+    return cast(Image, x), good
 
 
 def _linear_parts(poses: Floats) -> tuple[Floats, Floats]:
@@ -434,6 +435,8 @@ class Level:
         self.table = np.zeros((self.side**2 + 1, 8), np.float32)
         self.table[:-1, :4] = other.reshape(4, -1).T
         self.table[:-1, 4] = other_inside.ravel()
+        self.table[:-1, 5:7] = self.table[:-1, :2] ** 2
+        self.table[:-1, 7] = (self.table[:-1, 2:4] ** 2).sum(1)
         part_seen = min(1.0, float(other_inside.sum()) / OVERSAMPLING**2 / max(float(inside.sum()), 1.0))
         self.least = pair.box.overlap * len(index) * part_seen
         self.variance = np.ones(5)
@@ -456,8 +459,7 @@ class Level:
         step = max(1, int(6e4 // self.points.shape[1]))
         for first in range(0, len(poses), step):
             theta, seen = self._looked_up(poses[first:first + step])
-            squares = np.einsum("npj,npj->nj", seen[..., :4], seen[..., :4]).astype(np.float64)
-            q, overlap = _coefficients(theta, np.asarray(self.sums @ seen, np.float64), squares)
+            q, overlap = _coefficients(theta, np.asarray(self.sums @ seen, np.float64))
             found.append(q)
             overlaps.append(overlap)
         return np.concatenate(found), np.concatenate(overlaps)
@@ -476,10 +478,8 @@ class Level:
         for i, pose in enumerate(poses):
             theta, seen = self._looked_up(pose[None])
             tiles = np.stack([a @ seen[0, part] for a, part in zip(sums, parts, strict=True)]).astype(np.float64)
-            squares = np.stack([(seen[0, part, :4] ** 2).sum(0, dtype=np.float64) for part in parts])
             s = np.concatenate([tiles.sum(0)[None], tiles.sum(0) - tiles])
-            squares = np.concatenate([squares.sum(0)[None], squares.sum(0) - squares])
-            q, _ = _coefficients(np.repeat(theta, len(s)), s, squares)
+            q, _ = _coefficients(np.repeat(theta, len(s)), s)
             out[i] = self._total(q, np.repeat(pose[None], len(s), 0))
         return out
 
@@ -497,7 +497,9 @@ class Level:
         return level
 
     def _looked_up(self, poses: Floats) -> tuple[Floats, Image]:
-        """Rotation (n,) of poses and the other image's channels (n, points, 8) at the points."""
+        """Rotation (n,) of poses and (n, points, 8) at the points: the other image's channels, whether it holds data, and the
+        squares of intensity, of energy and of both parts of orientation.
+        """
         linear, shift = _linear_parts(poses)
         theta = np.arctan2(linear[:, 1, 0] - linear[:, 0, 1], linear[:, 0, 0] + linear[:, 1, 1])
         linear = linear * OVERSAMPLING / self.pitch
@@ -548,17 +550,18 @@ class Level:
         return poses, best
 
 
-def _coefficients(theta: Floats, s: Floats, squares: Floats) -> tuple[Floats, Floats]:
+def _coefficients(theta: Floats, s: Floats) -> tuple[Floats, Floats]:
     """Correlations times the root of the overlap (n, 5) and the overlap (n,), from sums of products (n, 9, 8) over points."""
     overlap = np.maximum(s[:, 8, 4], 1)
-    other_sum, fixed_sum, fixed_squares = s[:, 8, :4], s[:, :4, 4], s[:, 4:8, 4]
+    other_sum, fixed_sum, fixed_squares, squares = s[:, 8, :4], s[:, :4, 4], s[:, 4:8, 4], s[:, 8, 5:]
     products = s[:, :4, :4] - fixed_sum[:, :, None] * other_sum[:, None] / overlap[:, None, None]
     vf = np.maximum(fixed_squares - fixed_sum**2 / overlap[:, None], 1e-3)
-    vo = np.maximum(squares - other_sum**2 / overlap[:, None], 1e-3)
+    means = other_sum**2 / overlap[:, None]
+    vo = np.maximum(squares - np.column_stack([means[:, :2], means[:, 2] + means[:, 3]]), 1e-3)
     orientation = np.cos(2 * theta) * (products[:, 2, 2] + products[:, 3, 3]) + np.sin(2 * theta) * (
         products[:, 2, 3] - products[:, 3, 2])
     r = [products[:, i, j] / np.sqrt(vf[:, i] * vo[:, j]) for i, j in PAIRS]
-    r.append(orientation / np.sqrt((vf[:, 2] + vf[:, 3]) * (vo[:, 2] + vo[:, 3])))
+    r.append(orientation / np.sqrt((vf[:, 2] + vf[:, 3]) * vo[:, 2]))
     return np.stack(r, 1) * np.sqrt(overlap)[:, None], overlap
 
 

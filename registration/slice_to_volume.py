@@ -10,8 +10,7 @@ import xarray as xr
 from scipy.spatial.transform import Rotation
 
 from registration.alignment import Alignment
-from registration.itk import MutualInformationError
-from registration.itk_volume import Climb, climb_volume
+from registration.itk_volume import Climb, MutualInformationError, climb_volume
 from registration.picture import Masks
 from registration.quality import Verdict
 from registration.transform import Floats, Model, Transform, TransformError, model_generators

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
-import scipy.ndimage as ndi
 from numpy.typing import NDArray
 from scipy.special import chdtri, fdtri
 
-from registration.picture import Picture
 from registration.search import Level
 from registration.transform import Floats, Model, affine_generators, model_generators
 
@@ -98,8 +96,8 @@ def settled(level: Level, matrix: Floats, model: Model, prior_std: Floats, pixel
             break
     n = len(slopes)
     scatter = slopes.T @ slopes * (n - 1) / n * few_tiles(slopes)
-    covariance = _bounded(hessian, scatter, precision) * np.outer(unit, unit)
-    return Spread(matrix, covariance + _floor(model, pixel, rim), firm)
+    covariance = bounded(hessian, scatter, precision) * np.outer(unit, unit)
+    return Spread(matrix, covariance + floor(model, pixel, rim), firm)
 
 
 def _parabola(level: Level, matrix: Floats, model: Model, unit: Floats,
@@ -161,72 +159,7 @@ def _broad_curvature(drop: Callable[[Floats], float], direction: Floats, least: 
     return 0.0
 
 
-def information_spread(reference: Picture, other: Picture, matrix: Floats, model: Model, prior_std: Floats, pixel: float,
-                       bins: int = 24, most: int = 40000) -> Spread:
-    """Covariance of a pose found by mutual information, from the scatter of its gradient over tiles.
-
-    The gradient of the mutual information is a sum over pixels; at the optimum it is zero in total, but not in each tile. If
-    tiles are independent, the scatter of their gradients B and the curvature H of the whole give the covariance H⁻¹ B H⁻¹ of
-    the optimum (the sandwich of Huber, 1967, and White, 10.2307/1912526; sources not checked), whatever the noise, and although
-    neighbouring pixels are correlated. A broad Gaussian prior keeps directions that the images do not determine finite.
-
-    Parameters
-    ----------
-    reference, other : as given to the climb
-    matrix : (2, 3), reference -> other
-    prior_std : (k,)
-        Standard deviation of each parameter before looking.
-    """
-    rows, columns = reference.shape
-    stride = max(1, int(np.ceil(np.sqrt(rows * columns / most))))
-    i, j = np.mgrid[stride // 2:rows:stride, stride // 2:columns:stride]
-    i, j = i.ravel(), j.ravel()
-    points = reference.origin + np.stack([i, j], 1) * reference.step
-    inside = other.valid_at(points @ matrix[:, :2].T + matrix[:, 2]) & (reference.mask[i, j] > 0.5)
-    points, values = points[inside], reference.values[i[inside], j[inside]].astype(np.float64)
-    expansion = model_generators(model, 2)
-    k = expansion.shape[1]
-    if len(points) < 64:
-        return Spread(matrix, np.diag(prior_std**2), False)
-    generators = affine_generators(points - reference.centre) @ expansion
-    smooth = other.values.astype(np.float64)
-    slopes = [ndi.gaussian_filter(smooth, 0.5, order=o) / s for o, s in zip(((1, 0), (0, 1)), other.step, strict=True)]
-    low, high = np.quantile(other.values[other.mask > 0.5], [0.002, 0.998])
-    width = (high - low) / (bins - 5) + 1e-12
-    rank = _levels(values, bins)
-
-    def gradients(change: Floats) -> Floats:
-        """(n, k) gradient of n times the mutual information, per point, when the points are first moved by `change`."""
-        at = ((points + generators @ change) @ matrix[:, :2].T + matrix[:, 2] - other.origin) / other.step
-        here = ndi.map_coordinates(other.values, at.T, order=1, mode="nearest", output=np.float64)
-        slope = np.stack([ndi.map_coordinates(s, at.T, order=1, mode="nearest") for s in slopes], 1)
-        u = np.clip((here - low) / width + 2, 1.01, bins - 2.01)
-        cell = np.floor(u).astype(int)
-        t = u - cell
-        weights = np.stack([(1 - t) ** 3, 3 * t**3 - 6 * t**2 + 4, -3 * t**3 + 3 * t**2 + 3 * t + 1, t**3], 1) / 6
-        derivative = np.stack([-(1 - t) ** 2, 3 * t**2 - 4 * t, -3 * t**2 + 2 * t + 1, t**2], 1) / 2
-        column = cell[:, None] + np.arange(-1, 3)
-        flat = rank[:, None] * bins + column
-        joint = np.bincount(flat.ravel(), weights.ravel(), bins * bins).reshape(bins, bins) + 1e-3
-        ratio = np.log(joint / joint.sum(0))
-        clipped = (u > 1.01) & (u < bins - 2.01)
-        score = (derivative * ratio.ravel()[flat]).sum(1) / width * clipped
-        return cast(Floats, np.einsum("n,nd,ndk->nk", score, slope @ matrix[:, :2], generators))
-
-    rim = float(np.linalg.norm(points - reference.centre, axis=1).mean()) + 1e-9
-    unit = 0.35 * reference.pixel * np.r_[1.0, 1.0, np.full(k - 2, 1 / rim)]
-    steps = zip(unit, np.eye(k), strict=True)
-    curvature = np.stack([(gradients(-h * e).sum(0) - gradients(h * e).sum(0)) / (2 * h) for h, e in steps])
-    curvature = (curvature + curvature.T) / 2
-    here = gradients(np.zeros(k))
-    scatter = _tile_scatter(here, points, reference)
-    scaled = curvature * np.outer(unit, unit)
-    w, v = np.linalg.eigh(scaled)
-    bounded = _bounded((v * np.maximum(w, 0)) @ v.T, scatter * np.outer(unit, unit), np.diag((unit / prior_std) ** 2))
-    return Spread(matrix, bounded * np.outer(unit, unit) + _floor(model, pixel, rim), bool(w[0] > 0))
-
-
-def _bounded(curvature: Floats, scatter: Floats, precision: Floats) -> Floats:
+def bounded(curvature: Floats, scatter: Floats, precision: Floats) -> Floats:
     """Covariance (k, k) from curvature and scatter of the slope, never wider than the prior."""
     scatter = scatter + 1e-6 * np.trace(scatter) * np.eye(len(scatter))
     information = curvature @ np.linalg.solve(scatter, curvature) + precision
@@ -234,27 +167,24 @@ def _bounded(curvature: Floats, scatter: Floats, precision: Floats) -> Floats:
     return (covariance + covariance.T) / 2
 
 
-def _floor(model: Model, pixel: float, rim: float) -> Floats:
+def floor(model: Model, pixel: float, rim: float) -> Floats:
     """Covariance (k, k) of what tiles cannot show."""
     k = model_generators(model, 2).shape[1]
     return np.diag((FLOOR[model] * pixel * np.r_[1.0, 1.0, np.full(k - 2, 1 / rim)]) ** 2)
 
 
-def _levels(values: Floats, bins: int) -> NDArray[np.intp]:
-    """Grey level of each value among `bins` equally filled ones, so that no value is alone in its level."""
-    edges = np.quantile(values, np.linspace(0, 1, bins + 1)[1:-1])
-    return np.searchsorted(np.unique(edges), values, side="right")
-
-
-def _tile_scatter(gradients: Floats, points: Floats, reference: Picture) -> Floats:
-    """Covariance (k, k) of the summed gradient, from the sums over square tiles of the region seen."""
-    low, high = points.min(0), points.max(0)
-    side = max((high - low).max() / TILES, 4 * reference.pixel)
-    cell = ((points - low) / side).astype(int)
-    label = cell[:, 0] * (cell[:, 1].max() + 1) + cell[:, 1]
-    sums = np.stack([np.bincount(label, g) for g in gradients.T], 1)
+def tile_scatter(slopes: NDArray[Any], offsets: NDArray[Any], per_side: int) -> Floats:
+    """Covariance (k, k) of the sum of slopes (k, n) of points at offsets (2, n), from sums over square tiles: right whatever
+    the noise and although neighbours are correlated, as long as tiles are not (the sandwich of Huber, 1967, and White,
+    10.2307/1912526; sources not checked).
+    """
+    low, high = offsets.min(1), offsets.max(1)
+    side = float((high - low).max()) * (1 + 1e-6) / per_side
+    row, column = ((offsets - low[:, None]) / side).astype(np.int32)
+    label = row * per_side + column
     count = np.bincount(label)
-    sums = sums[count > 0] - np.outer(count[count > 0] / len(points), gradients.sum(0))
+    sums = np.stack([np.bincount(label, s) for s in slopes], 1)
+    sums = (sums - np.outer(count / count.sum(), sums.sum(0)))[count > 0]
     n = len(sums)
     return sums.T @ sums * n / max(n - 1, 1) * few_tiles(sums)
 

@@ -13,7 +13,7 @@ CONFINED = {
     "numcodecs": {"datasets/encoding.py"},
     "sqlite3": {"datasets/catalogue.py", "datasets/formats/photoelectrons/specs_sle.py"},
     "rsciio": {"datasets/formats/electrons/rosetta", "datasets/formats/probes/rosetta", "datasets/writers"},
-    "SimpleITK": {"registration/itk.py", "registration/itk_volume.py"},
+    "SimpleITK": {"registration/itk_volume.py"},
     "pint": {"datasets/units.py"},
     "galvani": {"datasets/formats/cells/biologic.py"},
     "fastnda": {"datasets/formats/cells/neware.py"},
