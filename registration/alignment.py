@@ -22,9 +22,9 @@ class Alignment:
     larger), `doubtful` or `failed`; `reasons` say what speaks against the pose. A transform whose verdict is not `good` must
     not be used for fusion unless a person accepts it.
     `metrics` are numbers behind the verdict. Of two images: `evidence` and `margin` of the search, `held_out` evidence (NaN if
-    not asked), `explained` (part of the variance), `overlap` (part of the smaller field), `expected_error_px` and `expected_error_nm`
-    (rms over the overlap), `tolerance_px` (what `good` allows), `pixel_nm` (of the coarser image); after bending those of
-    `Deformed`, too, with `bent_` before them. Of volumes and sections see `slice_to_volume.py`.
+    not asked), `explained` (part of the variance), `overlap` (part of the smaller field), `expected_error_px` and
+    `expected_error_nm` (rms over the overlap), `tolerance_px` (what `good` allows), `pixel_nm` (of the coarser image); after
+    bending those of `Deformed`, too, with `bent_` before them. Of volumes and sections see `slice_to_volume.py`.
     `candidates` are the poses elsewhere that the search left standing, best first; their evidence compares with
     `metrics["evidence_middle"]`.
     """
