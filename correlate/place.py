@@ -120,7 +120,7 @@ def publish(study: Study, pair: Pair, record: Mapping[str, Any], fixed: Acquisit
 def registered(study: Study, pair: Pair, fixed: Acquisition, moving: Acquisition, marks: Marks | None = None,
                prior: Transform | None = None, box: SearchBox | None = None) -> dict[str, Any]:
     """What the images and landmarks of a pair say of its transform; `prior` and `box` say where to look."""
-    method = "landmarks, then the images" if marks and marks.landmarks else "global search, then mutual information"
+    method = "landmarks, then the images" if marks and marks.landmarks else "global search, then least squares"
     base = {"moving": pair.moving, "fixed": pair.fixed, "model": pair.model, "method": method,
             "coarser_pixel_nm": max(fixed.pixel_nm, moving.pixel_nm)}
     failed = {**base, "status": "rejected", "verdict": "failed", "error_nm": None, "metrics": {}, "transform": None}
