@@ -234,3 +234,10 @@ def test_the_list_of_commands_waits_for_no_reader_no_registration_and_no_model()
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert "align" in done.stdout
     assert done.stderr.strip() == ""
+
+
+def test_the_package_itself_runs_the_same_command_line():
+    done = subprocess.run([sys.executable, "-m", "correlate", "read", "--help"], cwd=ROOT, capture_output=True, text=True,
+                          check=False)
+    assert done.returncode == 0
+    assert "--json" in done.stdout
