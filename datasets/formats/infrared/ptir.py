@@ -143,6 +143,8 @@ def _signal(path: Path, stack: Sequence[_Measured], warnings: tuple[str, ...]) -
     name = "phase_spectrum" if part in ("THETA", "P") else "intensity" if first.raman else "ptir_amplitude"
     unit = first.unit or "arbitrary"
     said = list(warnings)
+    if len(stack) == 1 and len(leading) == 1:
+        said.append(f"its {len(places)} places fill no grid: they are kept one by one")
     if not np.isfinite(values).all():
         said.append(f"{int((~np.isfinite(values)).sum())} values are no numbers")
     shown = {key: value for key, value in first.about.items() if not isinstance(value, float) or np.isfinite(value)}
