@@ -10,6 +10,7 @@ from registration.drift import drift, frame_transforms, mean_image
 from registration.frames import Closure, Edge, FrameError, FrameGraph
 from registration.landmark_file import read_landmarks, write_landmarks
 from registration.landmarks import LandmarkError, LandmarkFit, Landmarks, fit_landmarks
+from registration.needle import needle_landmarks, silhouette
 from registration.ngff import coordinate_transformation, graph_to_ngff
 from registration.picture import ImageError
 from registration.projection import align_projection
@@ -26,5 +27,5 @@ __all__ = ["Adjustment", "Alignment", "AnyTransform", "Candidate", "Chain", "Clo
            "FrameGraph", "GridField", "ImageError", "LandmarkError", "LandmarkFit", "Landmarks", "SearchBox", "Transform",
            "TransformError", "Warp", "adjusted", "align", "align_projection", "align_section", "align_volumes",
            "coordinate_transformation", "deform", "deformation", "drift", "fit_landmarks", "frame_transforms",
-           "graph_to_ngff", "mean_image", "read_landmarks", "read_transform", "resample", "thin_plate", "undistorted",
-           "write_landmarks"]
+           "graph_to_ngff", "mean_image", "needle_landmarks", "read_landmarks", "read_transform", "resample", "silhouette",
+           "thin_plate", "undistorted", "write_landmarks"]

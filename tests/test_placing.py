@@ -18,6 +18,7 @@ from dashboards.command import app
 from dashboards.source import Source
 from dashboards.view import own_position, view_at
 from datasets.sheet import FILE_NAME, Pair, Sample, Sheet, write_sheet
+from datasets.store import Store
 from registration import FrameError, Transform
 from registration.saved import read_transform
 from registration.warp import GridField, Warp
@@ -103,6 +104,12 @@ def test_a_stored_registration_says_all_that_it_was_made_from(study):
     assert isinstance(record["candidates"], list)
     assert record["seen"] == {LEFT: 1.0, WIDE: 1.0}
     json.dumps(record)
+
+
+def test_the_table_of_registrations_and_the_frames_open_no_data(study, monkeypatch):
+    monkeypatch.setattr(Store, "open", lambda *_, **__: pytest.fail("a unit was opened"))
+    assert len(study.alignments()) == 3
+    assert study.frames("A").path(LEFT, WIDE).target == WIDE
 
 
 # -- loops ------------------------------------------------------------------------------------------------------------------
