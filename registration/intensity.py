@@ -17,10 +17,10 @@ from registration.quality import GRID, judge, overlap_points, tolerance_px
 from registration.regression import regressed
 from registration.search import ITERATIONS, PROMISING, SURE, WORK, Level, Scene, SearchBox, search
 from registration.transform import MODELS, Floats, Model, Transform, TransformError, fits, model_generators, n_parameters
-from registration.uncertainty import settled
+from registration.uncertainty import floor, settled
 
 MOVING, FIXED = "moving", "fixed"
-POINTS = 16000
+POINTS = 30000
 """Most points at which the final pose is weighed."""
 WIDER = 1.45
 """Factor in scale searched at last where no box is given and nothing else explains the images: pixel sizes off by 30 %."""
@@ -107,8 +107,9 @@ def _pose(reference: Picture, other: Picture, guess: Floats, model: Model, box: 
         seen = np.minimum(reference.extent, other.extent / scale)
         if after < KEPT * before:
             remarks.append("least squares led away from the evidence and were not followed")
-        elif second.spread.firm and second.spread.error(model, seen) < best.error(model, seen):
-            best = second.spread.against(best.matrix, model, pair.cr)
+        elif second.spread.firm:
+            shared = floor(model, reference.pixel, float(np.linalg.norm(reference.extent)) / np.sqrt(12))
+            best = best.mean(second.spread, shared, model, seen, pair.cr)
         else:
             best = best.against(second.spread.matrix, model, pair.cr)
     rivals = found.poses[found.evidence > found.evidence[0] / PROMISING]

@@ -16,12 +16,11 @@ from typing import cast
 import numpy as np
 import scipy.ndimage as ndi
 from numpy.typing import NDArray
-from scipy.linalg import expm
 
 from registration.picture import Image, Picture, averaged
 from registration.quality import blurred
 from registration.transform import Floats, Model, model_generators
-from registration.uncertainty import FLAT, TILES, Spread, bounded, floor, tile_scatter
+from registration.uncertainty import FLAT, TILES, Spread, bounded, corrected, floor, tile_scatter
 
 LEVELS, SLOPES = 64, 12
 """Classes of brightness, evenly spaced, and of its slope, spaced as a root: most pixels are flat."""
@@ -91,7 +90,7 @@ def regressed(reference: Picture, other: Picture, matrix: Floats, model: Model, 
             change = -np.linalg.solve(step.predicted + precision, step.slope)
             length = float(np.linalg.norm(change))
             change *= min(1.0, LONGEST / (length + 1e-30))
-            matrix = _corrected(matrix, generators @ (change * unit), reference.centre, model)
+            matrix = corrected(matrix, generators @ (change * unit), reference.centre, model)
             if length < SETTLED:
                 break
     assert step is not None
@@ -241,14 +240,6 @@ def _weights(mean: Image, left: Image) -> Image:
     whole = float(total.sum() / count.sum()) + 1e-30
     variance = ndi.gaussian_filter1d((total + 50 * whole) / (count + 50), 0.7, mode="nearest")
     return cast(Image, (1 / np.maximum(variance, LEAST_SHARE * whole)).astype(np.float32)[shade])
-
-
-def _corrected(matrix: Floats, change: Floats, centre: Floats, model: Model) -> Floats:
-    """The pose (2, 3) after a correction (6,) of the reference's positions about a centre."""
-    turn = change[2:].reshape(2, 2)
-    inner = np.eye(2) + turn if model == "affine" else expm(turn)
-    linear = matrix[:, :2] @ inner
-    return cast(Floats, np.c_[linear, matrix[:, :2] @ (centre + change[:2]) + matrix[:, 2] - linear @ centre])
 
 
 def _inverse(matrix: Floats) -> Floats:

@@ -81,7 +81,7 @@ ITERATIONS = (5, 6, 8)
 PER_POSE = 4
 CHANCE = 30.0
 """Evidence that the best of many wrong poses reaches by chance."""
-ENOUGH, SURE, PROMISING, CONFIRMED, AGREEING = 60.0, 2.2, 1.3, 40.0, 0.035
+ENOUGH, SURE, PROMISING, CONFIRMED, AGREEING = 60.0, 2.2, 1.3, 80.0, 0.035
 
 
 # ------------------------------------------------------------------------------------------------------------ channels

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.linalg import expm
 from scipy.special import chdtri, fdtri
 
 from registration.search import Level
@@ -58,6 +59,21 @@ class Spread:
         """The spread when another criterion, with other faults, puts the top at `second` (2, 3): half the distance is added."""
         half = self._away(second, model, centre) / 2
         return replace(self, covariance=self.covariance + np.outer(half, half))
+
+    def mean(self, second: Spread, shared: Floats, model: Model, extent: Floats, centre: Floats) -> Spread:
+        """The mean of two criteria's poses, weighted by their expected errors over a field of view of `extent` nm but for the
+        covariance that both share.
+
+        What they differ by is part of its error, as the weighted scatter of two values about their mean: a quarter of the
+        squared distance between equals, and less where one of them knows much better.
+        """
+        alike = replace(self, covariance=shared).error(model, extent) ** 2
+        one, two = (max(s.error(model, extent) ** 2 - alike, 0.01 * alike) for s in (self, second))
+        weight = one / (one + two)
+        step = self._away(second.matrix, model, centre)
+        covariance = (1 - weight) ** 2 * self.covariance + weight**2 * second.covariance + 2 * weight * (1 - weight) * shared
+        matrix = corrected(self.matrix, model_generators(model, 2) @ (weight * step), centre, model)
+        return Spread(matrix, covariance + weight * (1 - weight) * np.outer(step, step), second.firm)
 
     def _away(self, other: Floats, model: Model, centre: Floats) -> Floats:
         """Parameters (k,) of the correction that makes this pose another one (2, 3)."""
@@ -148,6 +164,14 @@ def _moved(matrix: Floats, full: Floats, centre: Floats) -> Floats:
     change = np.eye(2) + full[2:].reshape(2, 2)
     inner = np.column_stack([change, centre - change @ centre + full[:2]])
     return np.column_stack([matrix[:, :2] @ inner[:, :2], matrix[:, :2] @ inner[:, 2] + matrix[:, 2]])
+
+
+def corrected(matrix: Floats, change: Floats, centre: Floats, model: Model) -> Floats:
+    """The pose (2, 3) after a correction (6,) of the reference's positions about a centre."""
+    turn = change[2:].reshape(2, 2)
+    inner = np.eye(2) + turn if model == "affine" else expm(turn)
+    linear = matrix[:, :2] @ inner
+    return cast(Floats, np.c_[linear, matrix[:, :2] @ (centre + change[:2]) + matrix[:, 2] - linear @ centre])
 
 
 def _broad_curvature(drop: Callable[[Floats], float], direction: Floats, least: float) -> float:
