@@ -40,6 +40,8 @@ X, Y, Z, TEMPERATURE, PRESSURE, TIME, FOCUS = 3, 4, 5, 9, 10, 11, 14
 LISTS = {Z: "stage_z", TEMPERATURE: "stage_temperature", PRESSURE: "pressure", FOCUS: "focus"}
 SILENT = (16, 17)
 RAMAN_SHIFT, COUNTS = 1, 6
+SERIES, MAP = 2, 3
+GRID = ("y", "x")
 UNREAD = {b"WHTL": "the visible image", b"MAP ": "maps that WiRE made of the spectra"}
 TICKS_PER_SECOND = 10_000_000
 EPOCH = datetime(1601, 1, 1, tzinfo=UTC)
@@ -82,7 +84,16 @@ def read(path: Path) -> tuple[Signal, ...]:
     warnings += [f"{what} in the file is left out" for name, what in UNREAD.items() if name in names]
     if head.spectra < head.reserved:
         warnings.append(f"{head.spectra} of {head.reserved} spectra were measured: the acquisition was stopped")
+    if blocks[b"XLST"][1] != 8 + 4 * head.points:
+        warnings.append(f"its axis has room for {(blocks[b'XLST'][1] - 8) // 4} points, its header declares {head.points}")
+    if blocks[b"DATA"][1] not in (4 * head.points * head.spectra, 4 * head.points * head.reserved):
+        warnings.append(f"its data have room for {blocks[b'DATA'][1] // (4 * head.points)} spectra, its header declares "
+                        f"{head.spectra} of {head.reserved}")
     leading, order = _leading(_lists(path, raw, blocks, head), head.spectra)
+    if head.measurement == MAP and len(leading) < len(GRID):
+        warnings.append("it is called a map, and its places are on no grid")
+    if head.measurement == SERIES and not any(axis.name == "time" for axis in leading):
+        warnings.append("it is called a series, and states no rising times")
     if not np.array_equal(order, np.arange(head.spectra)):
         values = values[order]
     data = values.reshape(*(axis.size for axis in leading), head.points)
