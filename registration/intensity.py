@@ -10,12 +10,13 @@ import xarray as xr
 from registration.alignment import Alignment
 from registration.candidate import Candidate
 from registration.combination import APART
+from registration.explained import most_explained
 from registration.hybrid import CONTRADICTED, box_about, fit_widest, weighed_together
 from registration.landmarks import LandmarkFit, Landmarks
 from registration.picture import Masks, Picture, averaged, mirrored, picture
 from registration.quality import GRID, judge, overlap_points, tolerance_px
 from registration.regression import regressed
-from registration.search import ITERATIONS, PROMISING, SURE, WORK, Level, Scene, SearchBox, search
+from registration.search import CONFIRMED, ENOUGH, ITERATIONS, PROMISING, SURE, WORK, Level, Scene, SearchBox, search
 from registration.transform import MODELS, Floats, Model, Transform, TransformError, fits, model_generators, n_parameters
 from registration.uncertainty import floor, settled
 
@@ -89,11 +90,14 @@ def _pose(reference: Picture, other: Picture, guess: Floats, model: Model, box: 
     for level in (fine, middle):
         level.learn_null(np.random.default_rng(seed + 3))
     dims = 6 if model == "affine" else 4
+    prior = _prior_std(model, pair.box, pair)
     poses = found.poses[:1 if found.margin > SURE else pair.effort.keep[2]]
-    poses, _ = fine.refined(poses, 0.375 * pair.field_of_view / pair.coarsest, ITERATIONS[2], dims)
+    if not (found.margin > SURE and found.evidence[0] > ENOUGH) and not found.held_out >= CONFIRMED:
+        poses = most_explained(pair, near, far, poses, model, prior)[None]
+    else:
+        poses, _ = fine.refined(poses, 0.375 * pair.field_of_view / pair.coarsest, ITERATIONS[2], dims)
     poses = np.stack([_constrained(p, pair.start, model) for p in poses])
     both = fine.evidence(poses) + middle.evidence(poses)
-    prior = _prior_std(model, pair.box, pair)
     best = settled(fine, pair.affine(poses[both.argmax()]), model, prior, reference.pixel)
     remarks: list[str] = []
     second = regressed(near, far, best.matrix, model, prior, reference.pixel)
