@@ -1,6 +1,7 @@
 """Scienta and Thermo files, and the containers they come in."""
 
 import struct
+from io import BytesIO
 
 import numpy as np
 import pytest
@@ -98,3 +99,22 @@ def test_a_thermo_file_cut_short_is_refused(real_data, tmp_path):
 def test_properties_that_are_no_property_set_are_no_properties():
     assert thermo.named_properties(b"") == {}
     assert thermo.named_properties(b"\xff" * 100) == {}
+
+
+class Held:
+    """A container of one stream: a property set with a title of this type and length."""
+
+    def __init__(self, kind, length):
+        section = struct.pack("<4I", 0, 1, thermo.TITLE, 16) + struct.pack("<2I", kind, length) + b"XPS Survey\0"
+        self.raw = bytes(44) + struct.pack("<I", 48) + section
+
+    def exists(self, name):
+        return name == thermo.SUMMARY
+
+    def openstream(self, name):
+        return BytesIO(self.raw)
+
+
+def test_a_title_that_declares_a_list_of_two_thousand_million_texts_is_no_title():
+    assert thermo._summary_title(Held(30, 11)) == "XPS Survey"
+    assert thermo._summary_title(Held(0x1000 | 30, 0x7FFFFFFF)) == ""

@@ -33,6 +33,7 @@ from datasets.formats.signal import Axis, Field, Format, Signal
 
 MAGIC = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 STREAMS = ("VGData", "VGDataAxes", "VGSpaceAxes")
+SUMMARY, TITLE = "\x05SummaryInformation", 2
 MOST_AXES = 8
 SIMPLE = {2: "<h", 3: "<i", 4: "<f", 5: "<d", 11: "<h", 18: "<H", 19: "<I", 64: "<Q"}
 """Variant type of a property -> its layout."""
@@ -73,9 +74,15 @@ def read(path: Path) -> tuple[Signal, ...]:
 
 
 def _summary_title(ole: olefile.OleFileIO) -> str:
-    title = ole.get_metadata().title
-    text = title.decode("latin-1") if isinstance(title, bytes) else str(title or "")
-    return text.split("\0")[0].strip()
+    """Not by olefile's own parser, which builds any list that a damaged property declares."""
+    if not ole.exists(SUMMARY):
+        return ""
+    raw = ole.openstream(SUMMARY).read()
+    try:
+        start = struct.unpack_from("<I", raw, 44)[0]
+        return str(_property(raw, start + _places(raw, start)[TITLE]) or "").strip()
+    except (struct.error, KeyError):
+        return ""
 
 
 def _sizes(path: Path, raw: bytes) -> list[int]:
@@ -118,14 +125,18 @@ def named_properties(raw: bytes) -> dict[str, Any]:
     """
     try:
         start = struct.unpack_from("<I", raw, 44)[0]
-        _, count = struct.unpack_from("<2I", raw, start)
-        places = [struct.unpack_from("<2I", raw, start + 8 + 8 * i) for i in range(min(count, len(raw) // 8))]
-        where = dict(places)
+        where = _places(raw, start)
         names = _dictionary(raw, start + where[0]) if 0 in where else {}
         return {names[key]: value for key, at in where.items() if key in names
                 if (value := _property(raw, start + at)) is not None}
     except (struct.error, UnicodeDecodeError, OverflowError):
         return {}
+
+
+def _places(raw: bytes, start: int) -> dict[int, int]:
+    """Number of a property -> where it stands, from the start of its section."""
+    _, count = struct.unpack_from("<2I", raw, start)
+    return dict(struct.unpack_from("<2I", raw, start + 8 + 8 * i) for i in range(min(count, len(raw) // 8)))
 
 
 def _dictionary(raw: bytes, at: int) -> dict[int, str]:
