@@ -104,7 +104,10 @@ def jsonable(value: Any) -> Any:
         items = list(value)
         return [jsonable(v) for v in items[:256]] + ([f"... {len(items) - 256} more"] if len(items) > 256 else [])
     if isinstance(value, np.generic):
-        return jsonable(value.item())
+        plain = value.item()
+        if isinstance(plain, np.generic):  # of 80 bits or more: Python has no number so long
+            plain = complex(plain) if isinstance(plain, np.complexfloating) else float(plain)
+        return jsonable(plain)
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, bytes):

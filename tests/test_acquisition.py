@@ -1,5 +1,6 @@
 """Axes are matched by unit and name, never by position; what is not known stays unknown."""
 
+import json
 from dataclasses import replace
 
 import dask.array as da
@@ -10,6 +11,7 @@ from datasets import acquisition
 from datasets.acquisition import interpret, read_acquisitions, technique_of
 from datasets.errors import DatasetError, FileError
 from datasets.formats.signal import Axis, Field, Signal
+from datasets.provenance import jsonable
 from datasets.techniques import TECHNIQUES
 from datasets.techniques.cycling import CYCLING
 from datasets.techniques.edx import EDX
@@ -254,3 +256,9 @@ def test_a_counted_axis_that_the_file_gives_in_a_unit_keeps_that_beside_its_numb
     np.testing.assert_array_equal(ds[f"{dim}_stated"], [-1.0, 0.5, 3.0])
     assert ds[f"{dim}_stated"].attrs["units"] == "V"
     assert any("in 'V' in the file" in warning for warning in ds.attrs["warnings"])
+
+
+def test_metadata_of_any_length_of_number_become_plain_json():
+    """A damaged type of an HDF5 attribute may declare 80 bits; numpy's plain value of such a number is itself."""
+    found = jsonable({"a": np.longdouble(1.5), "b": np.clongdouble(1 + 2j), "c": np.array([2.5], np.longdouble)})
+    assert json.loads(json.dumps(found)) == {"a": 1.5, "b": "(1+2j)", "c": [2.5]}

@@ -112,7 +112,7 @@ class Held:
         return name == thermo.SUMMARY
 
     def openstream(self, name):
-        return BytesIO(self.raw)
+        return BytesIO(self.raw if self.exists(name) else b"")
 
 
 def test_a_title_that_declares_a_list_of_two_thousand_million_texts_is_no_title():
