@@ -34,14 +34,8 @@ def describe_study(study: Study, *, jobs: int | None = None, report: Report | No
     samples = [s for s in study.sheet.samples if by_sample[s]]
     fresh = [s for s in samples if again or not _is_current(study, s, by_sample[s])]
     done = {s: _recalled(study, s) for s in samples if s not in fresh}
-    if report and done:
-        report(len(done), len(samples), "unchanged")
-
-    def counted(count: int, _: int, what: str) -> None:
-        if report:
-            report(len(done) + count, len(samples), what)
-
-    results = dict(mapped(describe_sample, fresh, str(study.root), jobs=jobs, report=counted, executor=executor))
+    results = dict(mapped(describe_sample, fresh, str(study.root), jobs=jobs, report=report, executor=executor,
+                          unchanged=len(done)))
     return [(done | results)[s] for s in samples]
 
 

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
+from functools import partial
 from multiprocessing import get_context
 from typing import Any
 
@@ -16,7 +17,7 @@ Report = Callable[[int, int, str], None]
 
 
 def mapped(work: Callable[..., Any], keys: Sequence[Any], *arguments: Any, jobs: int | None = None,
-           report: Report | None = None, executor: Executor | None = None) -> Iterator[tuple[Any, Any]]:
+           report: Report | None = None, executor: Executor | None = None, unchanged: int = 0) -> Iterator[tuple[Any, Any]]:
     """Call `work(key, *arguments)` for every key and yield (key, result) as each ends.
 
     Parameters
@@ -30,7 +31,12 @@ def mapped(work: Callable[..., Any], keys: Sequence[Any], *arguments: Any, jobs:
     executor
         Anything with the interface of `concurrent.futures`, such as `dask.distributed.Client.get_executor()`; it is
         used instead of own processes and not shut down.
+    unchanged
+        Pieces that were done before: `report` counts them, too.
     """
+    if report and unchanged:
+        report(unchanged, unchanged + len(keys), "unchanged")
+        report = partial(_counted, report, unchanged)
     jobs = min(jobs or os.cpu_count() or 1, len(keys))
     if executor is None and jobs <= 1:
         for done, key in enumerate(keys, 1):
@@ -50,6 +56,10 @@ def mapped(work: Callable[..., Any], keys: Sequence[Any], *arguments: Any, jobs:
         pool.shutdown(wait=True, cancel_futures=True)
         raise
     pool.shutdown()
+
+
+def _counted(report: Report, before: int, done: int, total: int, what: str) -> None:
+    report(before + done, before + total, what)
 
 
 def _named(key: Any) -> str:

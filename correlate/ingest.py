@@ -41,16 +41,9 @@ def import_files(study: Study, *, jobs: int | None = None, report: Report | None
     fresh = [f.path for f in study.sheet.files if again or not _is_current(study, f, units.get(f.path, []))]
     known = set(paths) - set(fresh)
     results = {p: Imported(p, "unchanged", tuple(units[p])) for p in known}
-    total = len(paths)
-
-    def counted(done: int, _: int, what: str) -> None:
-        if report:
-            report(len(known) + done, total, what)
-
-    if report and known:
-        report(len(known), total, "unchanged")
     order = sorted(fresh, key=lambda p: -_size(study.root / p))  # long ones first, so that no core waits at the end
-    results |= dict(mapped(import_file, order, str(study.root), jobs=jobs, report=counted, executor=executor))
+    results |= dict(mapped(import_file, order, str(study.root), jobs=jobs, report=report, executor=executor,
+                           unchanged=len(known)))
     return [results[p] for p in paths]
 
 

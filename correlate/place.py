@@ -67,16 +67,9 @@ def align_study(study: Study, *, jobs: int | None = None, report: Report | None 
     known = {a.unit: a for acquisitions in by_sample.values() for a in acquisitions}
     records = study.records()
     fresh = [p for p in wanted if _is_to_do(study, p, records.get(transform_unit(p)), known, again, bool(pairs))]
-    if report and len(fresh) < len(wanted):
-        report(len(wanted) - len(fresh), len(wanted), "unchanged")
-
-    def counted(count: int, _: int, what: str) -> None:
-        if report:
-            report(len(wanted) - len(fresh) + count, len(wanted), what)
-
     asked = frozenset(_key(p) for p in pairs)
-    results = dict(mapped(align_pair, [_key(p) for p in fresh], str(study.root), asked, jobs=jobs, report=counted,
-                          executor=executor))
+    results = dict(mapped(align_pair, [_key(p) for p in fresh], str(study.root), asked, jobs=jobs, report=report,
+                          executor=executor, unchanged=len(wanted) - len(fresh)))
     for name, own in grouped(study.records()).items():
         adjust_sample(study, name, own)
     found = {str(r["unit"]): r for r in study.alignments().to_dict("records")}

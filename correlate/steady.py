@@ -44,14 +44,8 @@ def steady_study(study: Study, *, jobs: int | None = None, report: Report | None
     series = [a for a in study.acquisitions(sample) if counted_along(a)]
     fresh = [a.unit for a in series if again or not _is_current(study, a)]
     done = {a.unit: _recalled(study, a.unit) for a in series if a.unit not in fresh}
-    if report and done:
-        report(len(done), len(series), "unchanged")
-
-    def counted(count: int, _: int, what: str) -> None:
-        if report:
-            report(len(done) + count, len(series), what)
-
-    results = dict(mapped(steady_unit, fresh, str(study.root), jobs=jobs, report=counted, executor=executor))
+    results = dict(mapped(steady_unit, fresh, str(study.root), jobs=jobs, report=report, executor=executor,
+                          unchanged=len(done)))
     return [(done | results)[a.unit] for a in series]
 
 
