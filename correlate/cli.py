@@ -104,8 +104,8 @@ def align(study: StudyFolder, sample: Annotated[str | None, typer.Option(help="o
     opened = Study(study)
     if model is not None and model not in ALIGNMENT_MODELS:
         raise StudyError(f"unknown model {model!r}, expected one of {', '.join(ALIGNMENT_MODELS)}")
-    if sample is not None and sample not in opened.sheet.samples:
-        raise StudyError(f"{study}: no sample {sample!r}; the sheet has {', '.join(opened.sheet.samples)}")
+    if sample is not None:
+        opened.require_sample(sample)
     plan = planned_pairs(opened, opened.by_sample()) if pair else []
     named = [named_pair(opened, text, plan) for text in pair or ()]
     with progress("aligning") as report:
@@ -247,9 +247,11 @@ def told_imports(done: list[Imported], *, notes: bool = True) -> int:
 
 def told_pairs(done: list[Placed], *, listed: bool = True) -> int:
     """Print the verdict on every pair, and the sum."""
+    from registration.frames import STATUS_OF
+
     marks = {"good": "good", "doubtful": "doubtful: look at it", "failed": "failed: not used"}
     decided = {"accepted": "accepted by a person", "rejected": "rejected by a person"}
-    usual = {"good": "accepted", "doubtful": "proposed", "failed": "rejected"}
+    usual = {str(verdict): status for verdict, status in STATUS_OF.items()}
     rows = [(p.pair.moving, p.pair.fixed,
              marks.get(p.verdict, p.verdict) if usual.get(p.verdict) == p.status else f"{p.verdict}, {decided.get(p.status)}",
              magnitude(p.error_nm, "nm"), "; ".join(p.reasons)) for p in done]

@@ -22,6 +22,10 @@ def field_image(study: Study, a: Acquisition) -> xr.DataArray:
     ds = study.open(a.unit)
     if a.technique in MAPS:
         return registration_image(ds)
-    image = ds[next(iter(ds.data_vars))]
+    return flattened(ds[next(iter(ds.data_vars))])
+
+
+def flattened(image: xr.DataArray) -> xr.DataArray:
+    """The mean over all that is not y or x."""
     leading = [d for d in image.dims if d not in ("y", "x")]
     return image.mean(leading, keep_attrs=True) if leading else image

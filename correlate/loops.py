@@ -11,9 +11,9 @@ from correlate.study import ADJUSTMENT, Records, Study, adjustment_unit, graph_o
 from datasets.provenance import own_version
 from registration import Adjustment, FrameError, FrameGraph, Transform, adjusted
 from registration.adjustment import looped
+from registration.transform import radius_95
 
 Found = dict[str, dict[str, Any]]
-RADIUS_95 = float(np.sqrt(-2 * np.log(0.05)))
 
 
 def adjust_sample(study: Study, sample: str, records: Records) -> Found:
@@ -79,8 +79,8 @@ def _told(units: list[str], graph: FrameGraph, found: Adjustment, doubted: dict[
             told[unit] = {"verdict": "doubtful", "status": "proposed", "loop": doubted[n]}
         elif n in found.graph.numbers and found.freedom:
             assert isinstance(after.transform, Transform)
-            widest = np.linalg.eigvalsh(after.transform.covariance_at(fields[unit])).max()
-            told[unit] = {"transform": after.transform.to_dict(), "error_nm": RADIUS_95 * float(np.sqrt(max(widest, 0.0)))}
+            told[unit] = {"transform": after.transform.to_dict(),
+                          "error_nm": radius_95(after.transform.covariance_at(fields[unit]))}
             if ends in found.suspects:
                 told[unit]["loop"] = (f"the loop {_listed(graph, n)} does not close within the stated errors (probability "
                                       f"{found.probability:.1g}); corrected by less than a pixel")

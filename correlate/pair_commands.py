@@ -121,8 +121,8 @@ def frames(study: StudyFolder, sample: Annotated[str | None, typer.Option(help="
 
     opened = Study(study)
     known = opened.sheet.samples
-    if sample is not None and sample not in known:
-        raise StudyError(f"{study}: no sample {sample!r}; the sheet has {', '.join(known)}")
+    if sample is not None:
+        opened.require_sample(sample)
     rows = [(f.unit, f.reference, ", ".join(f.through) or ("itself" if f.unit == f.reference else ""),
              magnitude(f.std_nm, "nm"), f.why) for name in ([sample] if sample else known) for f in framed(opened, name)]
     table("", ("image", "reference", "by way of", "error (1σ)", "why not"), rows, right=("error (1σ)",))

@@ -22,13 +22,13 @@ from datasets.provenance import own_version
 from datasets.sheet import Pair
 from registration import SearchBox, Transform, align
 from registration.align import AnyModel
+from registration.frames import STATUS_OF
+from registration.transform import radius_95
 from registration.warp import AnyTransform
 
 SEED = 0
 LIBRARIES = ("numpy", "scipy", "SimpleITK")
 """Whose versions a transform may depend on."""
-RADIUS_95 = float(np.sqrt(-2 * np.log(0.05)))
-"""95 % of a bivariate normal lie within this many standard deviations."""
 PROBES = 5
 """Places a side of the moving field at which a bent map is asked for its error; of a straight one the corners are the worst."""
 
@@ -129,9 +129,8 @@ def registered(study: Study, pair: Pair, fixed: Acquisition, moving: Acquisition
         return {**failed, "reasons": [str(error)]}
     transform = found.transform.renamed(pair.moving, pair.fixed)
     rivals = [replace(c, transform=c.transform.renamed(pair.moving, pair.fixed)).to_dict() for c in found.candidates]
-    status = {"good": "accepted", "doubtful": "proposed"}.get(found.verdict, "rejected")
     reasons = [*found.reasons, *([marks.fault] if marks and marks.fault else [])]
-    return {**base, "status": status, "verdict": found.verdict, "reasons": reasons,
+    return {**base, "status": STATUS_OF[found.verdict], "verdict": found.verdict, "reasons": reasons,
             "error_nm": _finite(error_95_nm(transform, images[1])),
             "metrics": {name: _finite(value) for name, value in found.metrics.items()}, "transform": transform.to_dict(),
             "candidates": rivals, "landmarks": len(marks.landmarks) if marks and marks.landmarks else 0,
@@ -151,8 +150,7 @@ def error_95_nm(transform: AnyTransform, moving: xr.DataArray) -> float:
     """Radius that holds the true position with 95 % probability, nm: the largest over the moving field."""
     axes = (np.linspace(float(moving[d].values[0]), float(moving[d].values[-1]), PROBES) for d in ("y", "x"))
     points = np.stack(np.meshgrid(*axes, indexing="ij"), -1).reshape(-1, 2)
-    widest = np.linalg.eigvalsh(transform.covariance_at(points)).max()
-    return RADIUS_95 * float(np.sqrt(max(widest, 0.0)))
+    return radius_95(transform.covariance_at(points))
 
 
 def _recipe(pair: Pair) -> dict[str, str]:

@@ -42,7 +42,7 @@ def steady_study(study: Study, *, jobs: int | None = None, report: Report | None
                  sample: str | None = None, executor: Executor | None = None) -> list[Steadied]:
     """Measure the drift of every series that is new or has changed."""
     series = [a for a in study.acquisitions(sample) if counted_along(a)]
-    fresh = [a.unit for a in series if again or not _is_current(study, a)]
+    fresh = [a.unit for a in series if again or drift_version(study, a) is None]
     done = {a.unit: _recalled(study, a.unit) for a in series if a.unit not in fresh}
     results = dict(mapped(steady_unit, fresh, str(study.root), jobs=jobs, report=report, executor=executor,
                           unchanged=len(done)))
@@ -67,7 +67,7 @@ def steady_unit(unit: str, root: str) -> Steadied:
         steady = mean_image(images.rename(STEADY_IMAGE), found, dim)
         found = xr.merge([found.drop_vars("kept"), steady.drop_vars("visits")], combine_attrs="drop")
     attrs = {DRIFT: record, "sample": unit.split("/")[0], "title": f"drift of {unit}", "technique": "",
-             "recipe": {"version": own_version()}, "synthetic": study.sheet.synthetic}
+             "recipe": _recipe(), "synthetic": study.sheet.synthetic}
     study.store.publish(drift_unit(unit), found.assign_attrs(attrs), kind=DRIFT,
                         parents={unit: version.version} if version else {})
     return _told(unit, record)
@@ -86,13 +86,15 @@ def counted_along(a: Acquisition) -> str | None:
 
 def steadied(study: Study, sample: str | None = None) -> list[Steadied]:
     """What is known of the drift of every series; nothing is measured."""
-    return [_recalled(study, a.unit) for a in study.acquisitions(sample) if counted_along(a) and _is_current(study, a)]
+    return [_recalled(study, a.unit) for a in study.acquisitions(sample) if drift_version(study, a)]
 
 
 def drift_version(study: Study, a: Acquisition) -> str | None:
     """The version of the drift unit that belongs to this version of an acquisition; None where there is none."""
-    version = study.store.current(drift_unit(a.unit)) if counted_along(a) and _is_current(study, a) else None
-    return version.version if version else None
+    version = study.store.current(drift_unit(a.unit)) if counted_along(a) else None
+    if version is None or dict(version.parents) != {a.unit: a.version} or version.attrs.get("recipe") != _recipe():
+        return None
+    return version.version
 
 
 def steady_image(study: Study, a: Acquisition) -> xr.DataArray | None:
@@ -115,10 +117,8 @@ def _record(found: xr.Dataset) -> dict[str, Any]:
             "reason": ", ".join(f"{n} {why}" for why, n in lost.items())}
 
 
-def _is_current(study: Study, a: Acquisition) -> bool:
-    version = study.store.current(drift_unit(a.unit))
-    return (version is not None and dict(version.parents) == {a.unit: a.version}
-            and version.attrs.get("recipe") == {"version": own_version()})
+def _recipe() -> dict[str, str]:
+    return {"version": own_version()}
 
 
 def _recalled(study: Study, unit: str) -> Steadied:

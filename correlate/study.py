@@ -110,6 +110,17 @@ class Study:
     def store(self) -> Store:
         return Store(self.root, create=True)
 
+    def require_sample(self, name: str) -> None:
+        """Refuse a sample that the sheet does not have.
+
+        Raises
+        ------
+        StudyError
+            With those that it has.
+        """
+        if name not in self.sheet.samples:
+            raise StudyError(f"{self.root}: no sample {name!r}; the sheet has {', '.join(self.sheet.samples)}")
+
     def acquisitions(self, sample: str | None = None, technique: str | None = None) -> list[Acquisition]:
         """What has been imported, in the order of the sheet; nothing is opened."""
         found = [Acquisition(**{name: row[name] for name in ACQUISITION_FIELDS}) for row in self.rows(ACQUISITION)]

@@ -4,11 +4,10 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import chi2
+
+from registration.transform import RADIUS_95
 
 Floats = NDArray[np.float64]
-RADIUS_95 = float(np.sqrt(chi2.ppf(0.95, 2)))
-"""95 % of a bivariate normal lie within this many standard deviations (2.45)."""
 
 
 @dataclass(frozen=True)

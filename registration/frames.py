@@ -12,6 +12,7 @@ import numpy as np
 
 from datasets.errors import DatasetError
 from registration.candidate import Candidate
+from registration.quality import Verdict
 from registration.saved import read_transform
 from registration.transform import Floats, Transform
 from registration.warp import AnyTransform
@@ -20,6 +21,8 @@ Step = tuple[int, bool]
 """Number of an edge and whether it is walked from source to target."""
 Status = Literal["accepted", "proposed", "rejected"]
 STATUSES: tuple[Status, ...] = ("accepted", "proposed", "rejected")
+STATUS_OF: dict[Verdict, Status] = {"good": "accepted", "doubtful": "proposed", "failed": "rejected"}
+"""What becomes of a transform by its verdict, until a person decides otherwise."""
 
 
 class FrameError(DatasetError):

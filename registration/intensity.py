@@ -17,7 +17,7 @@ from registration.picture import Masks, Picture, averaged, mirrored, picture
 from registration.quality import GRID, judge, overlap_points, tolerance_px
 from registration.regression import regressed
 from registration.search import CONFIRMED, ENOUGH, ITERATIONS, PROMISING, SURE, WORK, Level, Scene, SearchBox, search
-from registration.transform import MODELS, Floats, Model, Transform, TransformError, fits, model_generators, n_parameters
+from registration.transform import Floats, Model, Transform, TransformError, fits, model_generators, n_parameters
 from registration.uncertainty import floor, settled
 
 MOVING, FIXED = "moving", "fixed"
@@ -35,8 +35,6 @@ def align_images(fixed: xr.DataArray, moving: xr.DataArray, model: Model = "simi
                  masks: Masks | None = None, landmarks: Landmarks | None = None, seed: int = 0, *,
                  box: SearchBox | None = None) -> Alignment:
     """The pose of one image in another; parameters, result and errors are those of `registration.align`."""
-    if model not in MODELS:
-        raise TransformError(f"unknown model {model!r}, expected one of {', '.join(MODELS)}")
     fixed_mask, moving_mask = masks or (None, None)
     a, b = picture(fixed, "fixed image", fixed_mask), picture(moving, "moving image", moving_mask)
     target, source = _frames(fixed, moving, prior)

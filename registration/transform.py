@@ -20,6 +20,8 @@ AXES = ("z", "y", "x")
 CONDITION_LIMIT = 1e8
 """A linear part whose singular values span more than this maps an area onto a line."""
 MODEL_TOLERANCE = 1e-6
+RADIUS_95 = float(np.sqrt(-2 * np.log(0.05)))
+"""95 % of a bivariate normal lie within this many standard deviations (2.45)."""
 
 
 class TransformError(DatasetError):
@@ -146,7 +148,7 @@ class Transform:
 
     def std_at(self, points: ArrayLike) -> Floats:
         """Standard deviation (n, d), nm along the target's axes, of the images of points (n, d); NaN if unknown."""
-        return cast(Floats, np.sqrt(np.maximum(np.einsum("nii->ni", self.covariance_at(points)), 0)))
+        return std_of(self.covariance_at(points))
 
     def perturbed(self, parameters: ArrayLike) -> Transform:
         """The map, as an affine one, after a small change (k,) of its parameters."""
@@ -272,6 +274,16 @@ class Transform:
         if self.covariance is not None:
             faults += _covariance_faults(self.covariance, n_parameters(self.model, self.ndim))
         return faults
+
+
+def std_of(covariances: Floats) -> Floats:
+    """Standard deviations (n, d) along the axes, of covariances (n, d, d)."""
+    return cast(Floats, np.sqrt(np.maximum(np.einsum("nii->ni", covariances), 0)))
+
+
+def radius_95(covariances: Floats) -> float:
+    """Radius that holds the true position with 95 % probability in two dimensions: the largest of covariances (n, 2, 2)."""
+    return RADIUS_95 * float(np.sqrt(max(np.linalg.eigvalsh(covariances).max(), 0.0)))
 
 
 def n_parameters(model: Model, ndim: int) -> int:

@@ -10,7 +10,7 @@ from typing import Any, Protocol, overload
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from registration.transform import AXES, Floats, Transform, TransformError
+from registration.transform import AXES, Floats, Transform, TransformError, std_of
 
 TOLERANCE_NM = 1e-7
 """The inverse is iterated to this, relative to the largest displacement where that exceeds 1 nm."""
@@ -195,7 +195,7 @@ class Warp:
 
     def std_at(self, points: ArrayLike) -> Floats:
         """Standard deviation (n, d), nm along the target's axes, of the images of points (n, d); NaN if unknown."""
-        return np.asarray(np.sqrt(np.maximum(np.einsum("nii->ni", self.covariance_at(points)), 0)), np.float64)
+        return std_of(self.covariance_at(points))
 
     def linear_at(self, points: ArrayLike) -> Floats:
         """(n, d, d) derivative of the map: how areas and directions change at points (n, d)."""
@@ -330,7 +330,7 @@ class Chain:
 
     def std_at(self, points: ArrayLike) -> Floats:
         """Standard deviation (n, d), nm along the target's axes, of the images of points (n, d); NaN if unknown."""
-        return np.asarray(np.sqrt(np.maximum(np.einsum("nii->ni", self.covariance_at(points)), 0)), np.float64)
+        return std_of(self.covariance_at(points))
 
     def linear_at(self, points: ArrayLike) -> Floats:
         """(n, d, d) derivative of the map at points (n, d)."""

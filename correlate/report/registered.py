@@ -10,7 +10,7 @@ import pandas as pd
 import xarray as xr
 from markupsafe import Markup
 
-from correlate.field import field_image
+from correlate.field import field_image, flattened
 from correlate.marks import marks_of
 from correlate.numbers import length, magnitude
 from correlate.pairs import IMAGES
@@ -64,8 +64,7 @@ def shown_image(study: Study, a: Acquisition) -> xr.DataArray:
         return field_image(study, a).load()
     levels = study.store.levels(a.unit)
     image = next((level for level in reversed(levels) if max(level.shape[-2:]) >= 2 * LONGEST_PX), levels[0])
-    leading = [d for d in image.dims if d not in ("y", "x")]
-    return (image.mean(leading, keep_attrs=True) if leading else image).load()
+    return flattened(image).load()
 
 
 def _figure(study: Study, row: Mapping[Any, Any], fixed: Acquisition, moving: Acquisition, still: xr.DataArray,

@@ -22,6 +22,7 @@ from datasets.formats.cells.table_header import name_and_unit, variable
 from datasets.formats.cells.text_table import encoding_of, head_lines
 from datasets.formats.last_line import NO_END
 from datasets.formats.signal import Axis, Field, Format, Signal
+from datasets.formats.text_number import finite
 from datasets.units import factor
 
 SWEEPS = ("Cyclic Voltammetry", "Linear Sweep Voltammetry", "Staircase Voltammetry", "Tafel Plot")
@@ -74,7 +75,7 @@ def read(path: Path) -> tuple[Signal, ...]:
     if technique == OPEN_CIRCUIT and "current" not in fields:
         fields["current"] = Field(np.zeros(size), "mA")
         warnings.append("open circuit: no current flows by definition, and the file stores none")
-    elif technique == HELD and "potential" not in fields and (held := _number(about.get("Init E (V)", ""))) is not None:
+    elif technique == HELD and "potential" not in fields and (held := finite(about.get("Init E (V)", ""))) is not None:
         fields["potential"] = Field(np.full(size, held), "V")
         warnings.append(f"the potential was held at {held:g} V, which is what the file says of it")
     if "current" in fields and technique != OPEN_CIRCUIT:
@@ -91,7 +92,7 @@ def _columns(path: Path, lines: list[str], start: int, ended: bool) -> dict[tupl
     for number, line in enumerate(lines[start + 1:], start + 2):
         if not line.strip():
             continue
-        cells = [_number(cell) for cell in re.split(r"[,\t]\s*|\s+", line.strip().strip(","))]
+        cells = [finite(cell) for cell in re.split(r"[,\t]\s*|\s+", line.strip().strip(","))]
         if len(cells) < len(names) or None in cells[:len(names)]:
             if number == len(lines) and rows and not ended:
                 break  # said of the last line
@@ -110,7 +111,7 @@ def _axis(technique: str, columns: Mapping[tuple[str, str], NDArray[np.float64]]
         if name == "time":
             return Axis("time", values, unit or "s"), "cycling"
     potential = next((values for (name, _), values in columns.items() if name in ("potential", "e")), np.empty(0))
-    rate = _number(about.get("Scan Rate (V/s)", ""))
+    rate = finite(about.get("Scan Rate (V/s)", ""))
     if technique in SWEEPS and rate and rate > 0:
         warnings.append(f"the file stores no time: it is the way of the potential over the scan rate of {rate:g} V/s")
         return Axis("time", np.concatenate([[0.0], np.cumsum(np.abs(np.diff(potential)))]) / rate, "s"), "voltammetry"
@@ -126,14 +127,6 @@ def _conditions(lines: list[str]) -> dict[str, Any]:
             except ValueError:
                 continue
     return {}
-
-
-def _number(text: str) -> float | None:
-    try:
-        value = float(text)
-    except ValueError:
-        return None
-    return value if np.isfinite(value) else None
 
 
 def example(folder: Path) -> Path:

@@ -15,6 +15,7 @@ import numpy as np
 
 from datasets.errors import UnreadableFile
 from datasets.formats.signal import Axis, Field, Format, Signal
+from datasets.formats.text_number import finite
 from datasets.units import compatible, spelled
 
 MAGIC = b"Gwyddion Simple Field 1.0\n"
@@ -56,19 +57,11 @@ def read(path: Path) -> tuple[Signal, ...]:
 
 
 def _axis(found: dict[str, Any], name: str, size: int) -> Axis:
-    extent, offset = (_number(found.get(f"{name}{word}", "")) for word in ("Real", "Offset"))
+    extent, offset = (finite(found.get(f"{name}{word}", "")) for word in ("Real", "Offset"))
     unit = str(found.get("XYUnits", ""))
     if extent is None or extent <= 0 or not unit:
         return Axis(name.lower(), np.arange(size, dtype=np.float64))
     return Axis(name.lower(), (offset or 0.0) + (np.arange(size) + 0.5) * extent / size, unit)
-
-
-def _number(text: str) -> float | None:
-    try:
-        value = float(text)
-    except ValueError:
-        return None
-    return value if np.isfinite(value) else None
 
 
 def recognises(head: bytes, path: Path) -> bool:
