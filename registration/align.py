@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Literal, cast
 
-import numpy as np
 import xarray as xr
 
 from registration.alignment import Alignment
@@ -13,10 +12,10 @@ from registration.deformable import deform
 from registration.hybrid import fit_widest, judged_together
 from registration.intensity import align_images
 from registration.landmarks import Landmarks
-from registration.picture import DIMS, ImageError, Masks
+from registration.picture import Masks
 from registration.search import SearchBox
 from registration.slice_to_volume import align_section, align_volumes
-from registration.transform import MODELS, Floats, Model, Transform, TransformError
+from registration.transform import MODELS, Model, Transform, TransformError
 
 AnyModel = Model | Literal["bspline"]
 BENT = "bspline"
@@ -98,29 +97,22 @@ def _in_volume(fixed: xr.DataArray, moving: xr.DataArray, model: Model, prior: T
                landmarks: Landmarks | None, seed: int, box: SearchBox | None) -> Alignment:
     source, target = (str(a.attrs.get("frame") or named) for a, named in
                       ((moving, prior.source if prior else "moving"), (fixed, prior.target if prior else "fixed")))
-    marks = None if landmarks is None else fit_widest(landmarks, model, source, target, 3)
-    start = marks.transform if marks else prior or Transform.of(source, target, np.eye(3), _middle(fixed) - _middle(moving),
-                                                               "translation", _middle(moving))
-    usual = VOLUME_ROTATION_DEG if _is_volume(fixed) and _is_volume(moving) else SECTION_ROTATION_DEG
-    turn = box.rotation_deg if box else LANDMARK_ROTATION_DEG if marks else usual
-    if _is_volume(fixed) and _is_volume(moving):
-        found = align_volumes(fixed, moving, model, start, masks, turn, seed)
+    both = _is_volume(fixed) and _is_volume(moving)
+    turn = box.rotation_deg if box else VOLUME_ROTATION_DEG if both else SECTION_ROTATION_DEG
+    marks = None
+    if landmarks is not None:
+        marks = fit_widest(landmarks, model, source, target, 3)
+        prior, turn = marks.transform, box.rotation_deg if box else LANDMARK_ROTATION_DEG
+    if both:
+        found = align_volumes(fixed, moving, model, prior, masks, turn, seed)
     elif _is_volume(fixed):
-        found = align_section(fixed, moving, start, model, masks, turn, seed=seed)
+        found = align_section(fixed, moving, prior, model, masks, turn, seed=seed)
     else:
-        found = align_section(moving, fixed, start.inverse(), model, None if masks is None else masks[::-1], turn, seed=seed)
+        found = align_section(moving, fixed, prior and prior.inverse(), model, masks and masks[::-1], turn, seed=seed)
         found = replace(found, transform=found.transform.inverse())
+    found = replace(found, transform=found.transform.renamed(source, target))
     return found if marks is None else judged_together(found, marks)
 
 
 def _is_volume(image: xr.DataArray) -> bool:
     return "z" in image.dims
-
-
-def _middle(image: xr.DataArray) -> Floats:
-    """Middle of the field, (z, y, x) nm; an image lies at z = 0."""
-    missing = [d for d in DIMS if d not in image.coords]
-    if missing:
-        raise ImageError(f"{' and '.join(missing)} has no coordinate; calibrate the image")
-    at = {d: float(image[d].values[[0, -1]].mean()) for d in image.dims if d in image.coords}
-    return np.array([at.get(d, 0.0) for d in ("z", "y", "x")])

@@ -15,7 +15,7 @@ import scipy.ndimage as ndi
 
 from registration.picture import Image, Picture, averaged
 from registration.regression import regressed
-from registration.search import OVERSAMPLING, Scene
+from registration.search import OVERSAMPLING, Scene, turned_index
 from registration.transform import Floats, Model
 
 CLASSES = 8
@@ -66,15 +66,11 @@ def _best_of_box(pair: Scene, near: Picture, far: Picture) -> Floats:
     at = np.ix_((lags + middle[0]) % size, (lags + middle[1]) % size)
     fixed = sf.rfft2(np.stack([value * inside, inside, value**2 * inside]), (size, size))
     least = pair.box.overlap * min(float(inside.sum()), float(other_inside.sum()) / OVERSAMPLING**2)
-    yy, xx = np.mgrid[:n, :n].astype(np.float32) - np.float32((n - 1) / 2)
     found, scores = [], []
     for log_scale in pair.scales():
         for theta in pair.rotations():
             cos, sin = np.exp(log_scale) * np.cos(theta), np.exp(log_scale) * np.sin(theta)
-            uy, ux = (np.rint((a + n / 2) * OVERSAMPLING - 0.5).astype(np.int32)
-                      for a in (cos * yy - sin * xx, sin * yy + cos * xx))
-            seen = (uy >= 0) & (ux >= 0) & (uy < m) & (ux < m)
-            moved = label[np.where(seen, uy * m + ux, m * m)]
+            moved = label[turned_index(cos, sin, n)]
             spectra = np.conj(sf.rfft2((moved == np.arange(CLASSES)[:, None, None]).astype(np.float32), (size, size)))
             sums, counts, squares = (sf.irfft2(f * spectra, (size, size))[:, at[0], at[1]] for f in fixed)
             score = _score(sums, counts, squares, least)

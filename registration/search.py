@@ -365,7 +365,6 @@ def coarse_poses(pair: Scene, part: int | None = None) -> tuple[Floats, Floats]:
     table[1, :-1] = (other[2] + 1j * other[3]).ravel()
     table[2, :-1] = other_inside.ravel()
     area = min(float(inside.sum()), float(other_inside.sum()) / OVERSAMPLING**2)
-    yy, xx = np.mgrid[:n, :n].astype(np.float32) - np.float32((n - 1) / 2)
     angles = pair.rotations()
     variance: Floats | None = None
     poses, evidence = [], []
@@ -374,10 +373,7 @@ def coarse_poses(pair: Scene, part: int | None = None) -> tuple[Floats, Floats]:
         for first in range(0, len(angles), 12):
             theta = angles[first:first + 12].astype(np.float32)
             cos, sin = (s * f(theta).astype(np.float32)[:, None, None] for f in (np.cos, np.sin))
-            uy = np.rint((cos * yy - sin * xx + np.float32(n / 2)) * OVERSAMPLING - np.float32(0.5)).astype(np.int32)
-            ux = np.rint((sin * yy + cos * xx + np.float32(n / 2)) * OVERSAMPLING - np.float32(0.5)).astype(np.int32)
-            seen = (uy >= 0) & (ux >= 0) & (uy < m) & (ux < m)
-            index = np.where(seen, uy * m + ux, m * m)
+            index = turned_index(cos, sin, n)
             moved = np.empty((5, *index.shape), np.float32)
             g = np.take(table[0], index)
             moved[0], moved[1] = g.real, g.imag
@@ -411,6 +407,17 @@ def coarse_poses(pair: Scene, part: int | None = None) -> tuple[Floats, Floats]:
                     evidence.append(float(best[a, c]))
     order = np.argsort(-np.array(evidence), kind="stable")
     return np.array(poses)[order], np.array(evidence)[order]
+
+
+def turned_index(cos: NDArray[np.floating], sin: NDArray[np.floating], n: int) -> NDArray[np.int32]:
+    """Where the points of an n² grid fall, turned and stretched, on a grid OVERSAMPLING times as fine, laid flat.
+
+    `cos` and `sin` are those of the angle times the scale; what falls outside has the index behind the last.
+    """
+    m = n * OVERSAMPLING
+    yy, xx = np.mgrid[:n, :n].astype(np.float32) - np.float32((n - 1) / 2)
+    uy, ux = (np.rint((a + n / 2) * OVERSAMPLING - 0.5).astype(np.int32) for a in (cos * yy - sin * xx, sin * yy + cos * xx))
+    return np.where((uy >= 0) & (ux >= 0) & (uy < m) & (ux < m), uy * m + ux, m * m)
 
 
 # --------------------------------------------------------------------------------------------- fine: look-ups at points

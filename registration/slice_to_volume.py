@@ -62,14 +62,14 @@ def align_volumes(fixed: xr.DataArray, moving: xr.DataArray, model: Model = "aff
     fixed_mask, moving_mask = masks or (None, None)
     near, far = read_volume(fixed, "fixed volume", fixed_mask), read_volume(moving, "moving volume", moving_mask)
     source, target = _names(moving, fixed, prior, "moving", "fixed")
-    start = prior or Transform.of(source, target, np.eye(3), near.centre - far.centre, "translation", far.centre)
+    start = prior or _centred(far, source, near, target)
     number = 2 * int(np.ceil(rotation_deg / 15)) + 1 if rotation_deg > 5 else 1
     turns = np.linspace(-1, 1, number) * rotation_deg * (1 - 1 / number)
     found = _search(near, far, start.inverse().matrix, model, turns, (0.0,), seed)
     return _alignment(found, target, source, model, near, inverted=True)
 
 
-def align_section(volume: xr.DataArray, section: xr.DataArray, prior: Transform, model: Model = "rigid",
+def align_section(volume: xr.DataArray, section: xr.DataArray, prior: Transform | None, model: Model = "rigid",
                   masks: Masks | None = None, rotation_deg: float = 10.0, depth_voxels: float = 10.0,
                   seed: int = 0) -> Alignment:
     """Find where a section lies in a volume.
@@ -80,7 +80,8 @@ def align_section(volume: xr.DataArray, section: xr.DataArray, prior: Transform,
     section : (y, x), nm
         At z = 0 of its own frame. Its contrast may be another than the volume's.
     prior : section -> volume, in 3D
-        Right to within about ten voxels and ten degrees; from twice as far half of the sections are lost.
+        Right to within about ten voxels and ten degrees; from twice as far half of the sections are lost. Without it the
+        section lies through the middle of the volume, along its z.
     model
         `rigid`, or `similarity` or `affine` where the pixel size is in doubt; a plane says nothing of the scale across itself.
     masks : (volume, section)
@@ -100,7 +101,8 @@ def align_section(volume: xr.DataArray, section: xr.DataArray, prior: Transform,
     source, target = _names(section, volume, prior, "section", "volume")
     turns = np.array([-0.6, 0, 0.6]) * rotation_deg if rotation_deg > 5 else np.zeros(1)
     depths = tuple(np.array([-0.6, 0, 0.6]) * depth_voxels * body.voxel)
-    found = _search(flat, body, prior.matrix, model, turns, depths, seed)
+    start = prior or _centred(flat, source, body, target)
+    found = _search(flat, body, start.matrix, model, turns, depths, seed)
     return _alignment(found, source, target, model, flat, inverted=False)
 
 
@@ -200,6 +202,11 @@ def _alignment(found: _Found, source: str, target: str, model: Model, near: Volu
                            f"at most {GOOD_VOXELS} is asked")
         verdict = "doubtful" if reasons else "good"
     return Alignment(transform, verdict, tuple(reasons), metrics)
+
+
+def _centred(moving: Volume, source: str, fixed: Volume, target: str) -> Transform:
+    """The middles laid over each other."""
+    return Transform.of(source, target, np.eye(3), fixed.centre - moving.centre, "translation", moving.centre)
 
 
 def _names(moving: xr.DataArray, fixed: xr.DataArray, prior: Transform | None, source: str, target: str) -> tuple[str, str]:

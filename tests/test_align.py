@@ -46,6 +46,14 @@ def test_a_section_may_be_either_of_the_two():
     assert (back.transform.source, back.transform.target) == ("volume", "section")
 
 
+def test_frames_without_a_name_are_called_moving_and_fixed_whichever_is_the_volume():
+    volume, section, _, _ = section_case(1, 24, 16, 1, 1)
+    bare = [image.drop_attrs(deep=False) for image in (volume, section)]
+    for fixed, moving in (bare, bare[::-1]):
+        found = align(fixed, moving, model="rigid", box=SearchBox(rotation_deg=2))
+        assert (found.transform.source, found.transform.target) == ("moving", "fixed")
+
+
 def test_landmarks_start_volumes_and_are_returned_where_the_images_contradict_them():
     fixed, moving, truth = volume_pair(41)
     rng = np.random.default_rng(5)
