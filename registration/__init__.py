@@ -17,7 +17,7 @@ from registration.projection import align_projection
 from registration.resample import resample
 from registration.saved import read_transform
 from registration.scan_distortion import undistorted
-from registration.search import SearchBox
+from registration.search_box import SearchBox
 from registration.slice_to_volume import align_section, align_volumes
 from registration.thin_plate import thin_plate
 from registration.transform import Transform, TransformError

@@ -13,7 +13,7 @@ from registration.hybrid import fit_widest, judged_together
 from registration.intensity import align_images
 from registration.landmarks import Landmarks
 from registration.picture import Masks
-from registration.search import SearchBox
+from registration.search_box import SearchBox
 from registration.slice_to_volume import align_section, align_volumes
 from registration.transform import MODELS, Model, Transform, TransformError
 

@@ -13,9 +13,10 @@ import numpy as np
 import scipy.fft as sf
 import scipy.ndimage as ndi
 
+from registration.grid_search import turned_index
 from registration.picture import Image, Picture, averaged
 from registration.regression import regressed
-from registration.search import OVERSAMPLING, Scene, turned_index
+from registration.scene import OVERSAMPLING, Scene
 from registration.transform import Floats, Model
 
 CLASSES = 8

@@ -10,7 +10,7 @@ from registration.alignment import Alignment
 from registration.combination import APART, combined
 from registration.landmarks import LandmarkError, LandmarkFit, Landmarks, fit_landmarks
 from registration.picture import Picture
-from registration.search import SearchBox
+from registration.search_box import SearchBox
 from registration.transform import MODELS, Model, Transform
 
 REACH = 4.0

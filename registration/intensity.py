@@ -10,13 +10,16 @@ import xarray as xr
 from registration.alignment import Alignment
 from registration.candidate import Candidate
 from registration.combination import APART
+from registration.evidence import Level
 from registration.explained import most_explained
 from registration.hybrid import CONTRADICTED, box_about, fit_widest, weighed_together
 from registration.landmarks import LandmarkFit, Landmarks
 from registration.picture import Masks, Picture, averaged, mirrored, picture
 from registration.quality import GRID, judge, overlap_points, tolerance_px
 from registration.regression import regressed
-from registration.search import CONFIRMED, ENOUGH, ITERATIONS, PROMISING, SURE, WORK, Level, Scene, SearchBox, search
+from registration.scene import WORK, Scene
+from registration.search import CONFIRMED, ENOUGH, ITERATIONS, PROMISING, SURE, search
+from registration.search_box import SearchBox
 from registration.transform import Floats, Model, Transform, TransformError, fits, model_generators, n_parameters
 from registration.uncertainty import floor, settled
 

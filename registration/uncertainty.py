@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy.linalg import expm
 from scipy.special import chdtri, fdtri
 
-from registration.search import Level
+from registration.evidence import Level
 from registration.transform import Floats, Model, affine_generators, model_generators
 
 TILES = 8
