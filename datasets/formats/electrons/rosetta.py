@@ -56,6 +56,7 @@ from datasets.formats.electrons.rosetta_metadata import conditions_of, kind_of
 from datasets.formats.electrons.rosetta_mrc import read_mrc
 from datasets.formats.hdf5_array import is_numeric
 from datasets.formats.signal import Axis, Field, Format, Signal, no_companions
+from datasets.formats.xrays.energy_beside import energy_list, listed_energies
 from datasets.provenance import jsonable
 from datasets.units import compatible, is_calibrated, spelled
 
@@ -313,7 +314,26 @@ def _read_tiff_file(path: Path, lazy: bool) -> list[Rosetta]:
             found[0]["warnings"].append(f"the file ends in {zeros} zeros behind its images: it may not have been written whole")
     if len(found) == 1:
         _set_tilts(path, found[0])
+        _set_energies(path, found[0])
     return found
+
+
+def _set_energies(path: Path, one: Rosetta) -> None:
+    """Put the energies of a list beside a stack of X-ray images on its first axis, if it has one for each image."""
+    if one["data"].ndim != 3 or any(axis.get("name") == "tilt" for axis in one["axes"]):
+        return
+    energies, said = listed_energies(path, one["data"].shape[0])
+    one["warnings"] += [said] * bool(said)
+    if energies.size:
+        first = _ordered(one["axes"], one["data"].ndim)[0]
+        cast(dict[str, Any], first).update(name="photon_energy", units="eV", axis=energies)
+        one["metadata"].setdefault("Signal", {})["signal_type"] = "TXM"
+        one["metadata"]["photon_energy_source"] = f"sidecar {path.stem}.txt"
+
+
+def _beside_tiff(path: Path) -> tuple[Path, ...]:
+    energies = energy_list(path)
+    return (*tilt_lists(path), *([energies] if energies else []))
 
 
 def _zeros_behind(tiff: tifffile.TiffFile) -> int:
@@ -647,7 +667,7 @@ ROSETTA: tuple[Format, ...] = (
     _format("hspy", ".hspy", sniff.is_hspy, _read_hspy, example=examples.hspy_example),
     _format("nexus", ".nxs", sniff.is_nexus, _read_nexus, example=examples.nexus_example),
     _format("mrc", ".mrc .map .st .ali .rec", sniff.is_mrc, read_mrc, companions, examples.mrc_example),
-    _format("tiff", ".tif .tiff", sniff.is_tiff, _read_tiff_file, tilt_lists, example=examples.tiff_example),
+    _format("tiff", ".tif .tiff", sniff.is_tiff, _read_tiff_file, _beside_tiff, example=examples.tiff_example),
     _format("bruker", ".bcf", sniff.is_bcf, read_bcf),
     _format("tia", ".emi .ser", _is_tia, _read_tia, sers_of_emi),
     _format("ripple", ".rpl", sniff.is_ripple, _read_ripple, raw_of_ripple, examples.ripple_example),

@@ -6,7 +6,8 @@ flat field. Not published; known from files and from what dxchange (BSD-style) a
 
 - The number of images is the number of image streams: a mosaic says 16 and holds one stitched image.
 - Energy is in eV and stands in the metadata (APS), there for the first image only (tilt series), or as 0 (SSRL), and then only
-  in the file's name. `photon_energy_source` in the metadata says which.
+  in the file's name, in the script that collected it or in a list beside it (`energy_beside`). `photon_energy_source` in the
+  metadata says which.
 - 0.0 in a list of energies means "not stated". Stage positions have no stated unit and are kept as metadata.
 - Whether a file is a flat field stands only in its name (`_ref_`).
 """
@@ -25,6 +26,7 @@ from datasets.errors import UnreadableFile
 from datasets.formats.contiguous import lazily
 from datasets.formats.dates import acquired
 from datasets.formats.signal import Axis, Field, Format, Signal
+from datasets.formats.xrays.energy_beside import energy_list, listed_energies, scripted_energy, scripts_beside
 from datasets.formats.xrays.photon_energy import energy_in_name, role_in_name
 
 OLE_MAGIC = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
@@ -200,6 +202,12 @@ def _conditions(path: Path, lists: Mapping[str, NDArray[np.float64]], dates: lis
     if stated.size == count > 1 and np.unique(stated).size > 1:
         about["photon_energy_source"] = "metadata"
         return {**found, **_role(path, about, remarks)}, energies
+    if count > 1 and not stated.size:
+        beside, said = listed_energies(path, count)
+        remarks += [said] * bool(said)
+        if beside.size:
+            about["photon_energy_source"] = f"sidecar {path.stem}.txt"
+            return {**found, **_role(path, about, remarks)}, beside
     if stated.size:
         found["photon_energy_eV"], about["photon_energy_source"] = float(stated[0]), "metadata"
         if stated.size < count:
@@ -207,6 +215,9 @@ def _conditions(path: Path, lists: Mapping[str, NDArray[np.float64]], dates: lis
     elif (named := energy_in_name(path.name)) is not None:
         found["photon_energy_eV"], about["photon_energy_source"] = named, "file name"
         remarks.append(f"the energy of {named:g} eV stands only in the name of the file")
+    elif (scripted := scripted_energy(path)) is not None:
+        found["photon_energy_eV"], about["photon_energy_source"] = scripted[0], f"sidecar {scripted[1]}"
+        remarks.append(f"the energy of {scripted[0]:g} eV stands only in {scripted[1]}, the script that collected the file")
     return {**found, **_role(path, about, remarks)}, None
 
 
@@ -226,6 +237,12 @@ def _leading(lists: Mapping[str, NDArray[np.float64]], energies: NDArray[np.floa
     return Axis("frame", np.arange(count, dtype=np.float64))
 
 
+def companions(path: Path) -> tuple[Path, ...]:
+    """The script that collected a file, and the list of its energies."""
+    beside = energy_list(path)
+    return (*scripts_beside(path), *([beside] if beside else []))
+
+
 def recognises(head: bytes, path: Path) -> bool:
     """An OLE container with image information of Xradia."""
     if head[:8] != OLE_MAGIC:
@@ -237,4 +254,5 @@ def recognises(head: bytes, path: Path) -> bool:
         return path.suffix.lower() in (".xrm", ".txrm")
 
 
-XRADIA = Format(name="xradia", suffixes=frozenset({".xrm", ".txrm"}), recognises=recognises, read=read, version="1")
+XRADIA = Format(name="xradia", suffixes=frozenset({".xrm", ".txrm"}), recognises=recognises, read=read, version="2",
+                companions=companions)
