@@ -290,3 +290,87 @@ def test_a_monochromator_angle_is_an_energy(tmp_path):
     path.write_text(head + "".join(f"{a:.6f} 1000 500\n" for a in angle))
     (ds,) = read_acquisitions(path)
     np.testing.assert_allclose(ds["photon_energy"], [8000.0, 8100.0], rtol=1e-6)
+
+
+def two_regions(folder, energies, counters=("counts",)):
+    """A header of two regions, 2 x 3 points at 0 and 4 x 2 at 10 um, and its images: 1000 region + 100 energy + place."""
+    def axis(kind, unit, points, name="Sample"):
+        return f'{kind} = {{ Name = "{name}"; Unit = "{unit}"; Points = ({len(points)}, {", ".join(map(str, points))});\n}};\n'
+
+    regions = ([0.0, 0.1], [0.0, 0.1, 0.2]), ([10.0, 10.1, 10.2, 10.3], [10.0, 10.2])
+    places = ",\n".join("{ " + axis("PAxis", "um", x) + axis("QAxis", "um", y) + "}" for y, x in regions)
+    flags = "Multi-Region Image Stack" if len(energies) > 1 else "Multi-Region Image"
+    channels = ", ".join(f'{{ ID = 4; UnitName = "{unit}";}}' for unit in counters)
+    images = [f"Image{i:03d}_{r} = {{Energy = {e + 0.01 * r:.2f};}};\n" for i, e in enumerate(energies) for r in range(2)]
+    (folder / "m.hdr").write_text(
+        f'ScanDefinition = {{ Label = "m.hdr"; Type = "NEXAFS Image Scan"; Flags = "{flags}"; Dwell = 1;\n'
+        f"Regions = (2,\n{places});\n" + axis("StackAxis", "eV", energies, "Energy") +
+        f"}};\nChannels = ({len(counters)},\n{channels});\n" + "".join(images))
+    for region, (y, x) in enumerate(regions):
+        for i in range(len(energies)):
+            table = 1000 * region + 100 * i + np.arange(len(y) * len(x)).reshape(len(y), len(x))
+            for letter in "abc"[:len(counters)]:
+                name = f"m_{letter}{i:03d}{region}.xim" if len(energies) > 1 else f"m_{letter}{region}.xim"
+                np.savetxt(folder / name, table, "%d")
+    return folder / "m.hdr"
+
+
+def test_every_region_of_an_stxm_stack_arrives_at_its_own_place_and_its_own_energies(tmp_path):
+    first, second = read_acquisitions(two_regions(tmp_path, [700.0, 710.0, 720.0]))
+    assert (first.attrs["title"], second.attrs["title"]) == ("m region 0", "m region 1")
+    assert first.attrs["technique"] == second.attrs["technique"] == "txm"
+    assert first["intensity"].shape == (3, 2, 3)
+    assert second["intensity"].shape == (3, 4, 2)
+    np.testing.assert_array_equal(second["intensity"][2], 1200 + np.arange(8).reshape(4, 2))
+    np.testing.assert_allclose(second["photon_energy"], [700.01, 710.01, 720.01])
+    np.testing.assert_allclose(second["x"], [10_000, 10_200])  # um to nm
+    np.testing.assert_allclose(first["y"], [0, 100], atol=1e-9)
+    assert second.attrs["vendor"]["region"] == 1
+
+
+def test_every_region_and_channel_of_an_stxm_image_arrives_with_its_own_unit(tmp_path):
+    found = read_acquisitions(two_regions(tmp_path, [700.0], ("counts", "pA")))
+    assert [ds.attrs["title"] for ds in found] == ["m region 0", "m region 0 b", "m region 1", "m region 1 b"]
+    assert [ds["intensity"].shape[-2:] for ds in found] == [(2, 3), (2, 3), (4, 2), (4, 2)]
+    assert [ds["intensity"].attrs["units"] for ds in found] == ["count", "arbitrary", "count", "arbitrary"]
+    assert "channel b is in pA: its numbers are kept as they are" in found[1].attrs["warnings"]
+
+
+def test_an_image_of_one_region_read_on_its_own_lies_where_that_region_is(tmp_path):
+    two_regions(tmp_path, [700.0, 710.0])
+    (ds,) = read_acquisitions(tmp_path / "m_a0011.xim")
+    assert ds["intensity"].shape == (4, 2)
+    assert float(ds["x"][0]) == pytest.approx(10_000)
+    assert ds.attrs["conditions"]["photon_energy_eV"] == pytest.approx(710.01)
+
+
+def test_regions_without_images_are_named(tmp_path):
+    path = two_regions(tmp_path, [700.0, 710.0])
+    for file in tmp_path.glob("m_a*1.xim"):
+        file.unlink()
+    (ds,) = read_acquisitions(path)
+    said = " ".join(ds.attrs["warnings"])
+    assert "image 0 of region 1 (700.01 eV), image 1 of region 1 (710.01 eV) not beside the header" in said
+    assert "no image of region 1 is beside the header" in said
+    (tmp_path / "m_a7.xim").write_text("1 2\n")
+    assert any("m_a7.xim belongs to none of the 2 regions" in w for w in read_acquisitions(path)[0].attrs["warnings"])
+
+
+def test_a_header_that_describes_fewer_regions_than_it_declares_is_refused(tmp_path):
+    path = two_regions(tmp_path, [700.0])
+    path.write_text(path.read_text().replace("Regions = (2", "Regions = (3"))
+    with pytest.raises(FileError, match=r"^m\.hdr: declares 3 regions and describes 2"):
+        open_file(path)
+
+
+def test_in_a_line_scan_one_axis_is_the_energy(tmp_path):
+    (tmp_path / "l.hdr").write_text(
+        'ScanDefinition = { Label = "l.hdr"; Type = "NEXAFS Line Scan"; Flags = "Image"; Dwell = 1;\nRegions = (1,\n'
+        '{ PAxis = { Name = "Energy"; Unit = "eV"; Points = (4, 700, 710, 720, 730); };\n'
+        'QAxis = { Name = "Sample"; Unit = "um"; Points = (2, 0, 0.1); };\n});\n'
+        'StackAxis = { Name = "Energy"; Unit = "eV"; Points = (1, 700); };\n};\nImage000_0 = {Energy = 700.00;};\n')
+    np.savetxt(tmp_path / "l_a.xim", np.arange(8).reshape(2, 4), "%d")
+    (ds,) = read_acquisitions(tmp_path / "l.hdr")
+    assert ds.attrs["technique"] == "unknown"
+    assert ds["photon_energy"].values.tolist() == [700, 710, 720, 730]
+    assert "photon_energy_eV" not in ds.attrs["conditions"]
