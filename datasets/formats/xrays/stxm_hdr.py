@@ -185,4 +185,5 @@ def example(folder: Path) -> Path:
 
 
 STXM_HDR = Format(name="stxm hdr", suffixes=frozenset({".hdr", ".xim"}), recognises=recognises, read=read, version="1",
+                  text=True,
                   companions=companions, example=example)
