@@ -61,8 +61,8 @@ DAMAGES = {
     "the end of a line is half another's": ("xdi", replaced(b"\n 8345", b"\r 8345"), "parted otherwise"),
     "a row has become a comment": ("xdi", replaced(b"\n 8345", b"\n#8345"), "1 lines of comment stand among the rows"),
     "rows between two quotation marks": (
-        "neware text", lambda raw: raw.replace(b"2026-01-23 12:00:09", b'"026-01-23 12:00:09').replace(b"12:00:21", b'12:00:2"'),
-        "lines are taken for parts of cells in quotes"),
+        "neware text", lambda raw: raw.replace(b"2026-01-23 12:00:09", b'"026-01-23 12:00:09')
+        .replace(b"12:00:21", b'12:00:2"'), "lines are taken for parts of cells in quotes"),
     "cells that were numbers": ("basytec text", replaced(b"\t0.1\t", b"\t0.x\t"), "cells that are no numbers"),
     "an image is said to have fewer lines": ("nanonis sxm", replaced(b" 24 16", b" 24 15"), "192 bytes behind"),
     "the orientations have lost their name": ("emsoft", replaced(b"EulerAngles", b"EulerAnglew"), "orientations are not known"),
