@@ -44,6 +44,15 @@ def test_an_object_that_cannot_be_opened_is_named_with_the_data(tmp_path, fresh)
     assert found.warnings == ("the file is damaged: /group/second cannot be read",)
 
 
+def test_an_array_stored_for_another_shape_is_named_since_the_library_fills_it_up(tmp_path, fresh):
+    path = tmp_path / "a.h5"
+    with h5py.File(path, "w") as file:
+        file.create_dataset("map", (4, 6), "f4", chunks=(2, 6), maxshape=(None, 6))[:2] = 1.0
+        file["whole"] = np.arange(12.0).reshape(3, 4)
+    assert {w for found in open_file(path) for w in found.warnings} == {
+        "/map (1 of 2 pieces) are stored for the declared shape: missing ones read as a constant"}
+
+
 def test_a_library_that_does_not_come_back_is_left_behind(tmp_path, fresh, monkeypatch):
     path = write(tmp_path / "a.h5")
     monkeypatch.setattr(hdf5_guard, "WAIT_SECONDS", 0.5)
@@ -61,7 +70,7 @@ def test_a_library_that_does_not_come_back_is_left_behind(tmp_path, fresh, monke
 def test_the_system_ends_a_loop_that_uses_up_its_seconds(tmp_path, fresh, monkeypatch):
     path = write(tmp_path / "a.h5")
     monkeypatch.setattr(hdf5_guard, "SECONDS", 0)
-    monkeypatch.setattr(hdf5_guard, "HELPER", hdf5_guard.HELPER.replace("look(file, lost, 0,", "while True: pass #"))
+    monkeypatch.setattr(hdf5_guard, "HELPER", hdf5_guard.HELPER.replace("look(file, lost, misfits, 0,", "while True: pass #"))
     with pytest.raises(UnreadableFile, match="does not come to an end"):
         open_file(path)
     assert fresh.process is None

@@ -53,6 +53,19 @@ DAMAGES = {
     "the end is missing": ("neaspec", cut(41), "declares 82 points and holds 41"),
     "an ion has lost its name": ("tof-sims text", replaced(b"\tF-\t", b"\t\t"), "no ion above"),
     "a colour is cut": ("rrng", lambda raw: raw.rstrip()[:-2], "no colour"),
+    "a column's name is one letter off": (
+        "maccor text", replaced(b"StepTime", b"StepTmme"), "'StepTmme' is not known, and 'steptime' is missing"),
+    "a column's name is in another case": ("gamry dta", replaced(b"\tPt\t", b"\tpt\t"), "'Pt' is missing"),
+    "a column that the program does not write": ("bwtek text", replaced(b";Dark;", b";Daro;"), "columns Daro are not known"),
+    "a character is none of a text": ("xdi", replaced(b"# a step", b"# a\x11step"), "no text holds, the first in line 10"),
+    "the end of a line is half another's": ("xdi", replaced(b"\n 8345", b"\r 8345"), "parted otherwise"),
+    "a row has become a comment": ("xdi", replaced(b"\n 8345", b"\n#8345"), "1 lines of comment stand among the rows"),
+    "rows between two quotation marks": (
+        "neware text", lambda raw: raw.replace(b"2026-01-23 12:00:09", b'"026-01-23 12:00:09')
+        .replace(b"12:00:21", b'12:00:2"'), "lines are taken for parts of cells in quotes"),
+    "cells that were numbers": ("basytec text", replaced(b"\t0.1\t", b"\t0.x\t"), "cells that are no numbers"),
+    "an image is said to have fewer lines": ("nanonis sxm", replaced(b" 24 16", b" 24 15"), "192 bytes behind"),
+    "the orientations have lost their name": ("emsoft", replaced(b"EulerAngles", b"EulerAnglew"), "orientations are not known"),
     "a segment has another number": (
         "jpk force", lambda raw: raw.replace(b"segments/1/", b"segments/7/"), "segments are not numbered"),
 }

@@ -4,7 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from datasets.errors import FileError, UnknownFormat, UnreadableFile
-from datasets.formats import compressed
+from datasets.formats import compressed, hdf5_guard, text_damage
 from datasets.formats.arrays import ARRAYS
 from datasets.formats.cells.arbin_hdf import ARBIN_HDF
 from datasets.formats.cells.arbin_res import ARBIN_RES
@@ -32,7 +32,6 @@ from datasets.formats.electrons.pictures import PICTURES
 from datasets.formats.electrons.rosetta import ROSETTA
 from datasets.formats.electrons.rosetta_sniff import HDF5_MAGIC
 from datasets.formats.electrons.slices import SLICES
-from datasets.formats.hdf5_guard import lost_objects, said
 from datasets.formats.infrared.agilent import AGILENT
 from datasets.formats.infrared.bwtek import BWTEK
 from datasets.formats.infrared.jcamp import JCAMP
@@ -184,7 +183,7 @@ def format_of(path: str | Path) -> Format:
     path = Path(path)
     head = b"" if path.is_dir() else _head(path)
     if head.startswith(HDF5_MAGIC):
-        lost_objects(path)  # or the library would not come back
+        hdf5_guard.lost_objects(path)  # or the library would not come back
     claims = [fmt for fmt in FORMATS if _claims(fmt, head, path)]
     claims = [fmt for fmt in claims if not fmt.fallback] or claims
     if len(claims) == 1:
@@ -225,8 +224,10 @@ def open_file(path: str | Path, fmt: Format | None = None) -> tuple[Signal, ...]
                              todo="the file may be truncated or damaged") from error
     if not signals:
         raise UnreadableFile(path, f"the {fmt.name} reader found no data in it")
-    remarks = said(lost_objects(path)) if path.is_file() and _head(path).startswith(HDF5_MAGIC) else ()
+    remarks = hdf5_guard.said(path) if path.is_file() and _head(path).startswith(HDF5_MAGIC) else ()
     remarks += _foreign(path, fmt)
+    if fmt.text:
+        remarks += text_damage.said((path, *fmt.companions(path)))
     return tuple(replace(one, warnings=(*one.warnings, *remarks)) for one in signals) if remarks else signals
 
 

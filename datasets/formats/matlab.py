@@ -152,4 +152,5 @@ def example(folder: Path) -> Path:
     return path
 
 
-MATLAB = Format(name="matlab", suffixes=frozenset({".mat"}), recognises=recognises, read=read, version="1", example=example)
+MATLAB = Format(name="matlab", suffixes=frozenset({".mat"}), recognises=recognises, read=read, version="1", example=example,
+                uncounted=True)

@@ -86,6 +86,7 @@ class Format:
     companions : other files that belong to this one and are not read on their own
     example : writes one small valid file into a folder, for the contract tests; None where nobody can write the format
     fallback : reads a container of any content, and yields to every format that recognises its layout
+    text : is text from the first byte to the last, with all its companions: other characters in it are signs of damage
     uncounted : does not say how many points it has: cut between two of them it is another valid file, and nobody can know
     """
 
@@ -97,4 +98,5 @@ class Format:
     companions: Callable[[Path], tuple[Path, ...]] = no_companions
     example: Callable[[Path], Path] | None = None
     fallback: bool = False
+    text: bool = False
     uncounted: bool = False

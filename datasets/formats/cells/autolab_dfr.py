@@ -68,5 +68,5 @@ def example(folder: Path) -> Path:
     return path
 
 
-AUTOLAB_DFR = Format(name="autolab dfr", suffixes=frozenset({".dfr"}), recognises=recognises, read=read, version="1",
+AUTOLAB_DFR = Format(name="autolab dfr", suffixes=frozenset({".dfr"}), recognises=recognises, read=read, version="1", text=True,
                      example=example)

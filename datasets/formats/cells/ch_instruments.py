@@ -143,4 +143,4 @@ def example(folder: Path) -> Path:
 
 
 CH_INSTRUMENTS = Format(name="ch instruments text", suffixes=frozenset({".txt", ".csv"}), recognises=recognises, read=read,
-                        version="1", example=example)
+                        version="1", text=True, example=example)

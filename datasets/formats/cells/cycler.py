@@ -23,6 +23,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from datasets.errors import UnreadableFile
+from datasets.formats import near_names
 from datasets.formats.cells import clock
 from datasets.formats.cells.cycler_dialects import DIALECTS, DIRECTIONS, KIND, PLAIN, Dialect
 from datasets.formats.cells.table_header import name_and_unit, variable
@@ -124,6 +125,7 @@ def record(table: Table, dialect: Dialect) -> Signal:
             values[name] = clock.seconds(frame[columns[name]])
     words = frame[columns["mode"]] if "mode" in columns else None
     notes += _no_numbers(frame, columns)
+    notes += _damaged_names(frame, columns, dialect)
     point = np.isfinite(values["potential"]) & np.isfinite(values["current"])
     blank = ~point & ~np.isfinite(values.get("time", values.get("step_time", np.full(len(frame), np.nan))))
     if blank.any() or not point.all():
@@ -190,6 +192,14 @@ def _numbers(column: pd.Series) -> Floats:
     if column.dtype.kind in "biuf":
         return column.to_numpy(dtype=np.float64)
     return pd.to_numeric(column, errors="coerce").to_numpy(dtype=np.float64, copy=True)
+
+
+def _damaged_names(frame: pd.DataFrame, columns: Mapping[str, str], dialect: Dialect) -> list[str]:
+    """A warning where a quantity is missing and a column is called almost as it."""
+    missing = [name for quantity, names in dialect.columns.items() if quantity not in columns for name in names]
+    others = [str(label) for label in frame.columns if label not in columns.values()]
+    lost = near_names.lost_names([name_and_unit(label)[0] for label in others], missing)
+    return near_names.said({label: lost[name] for label in others if (name := name_and_unit(label)[0]) in lost})
 
 
 def _no_numbers(frame: pd.DataFrame, columns: Mapping[str, str]) -> list[str]:
@@ -315,6 +325,8 @@ def _others(frame: pd.DataFrame, used: set[str], taken: set[str], notes: list[st
             if column.notna().any() and not clock.looks_like_dates(column):
                 left.append(str(label))
             continue
+        if lost := int((column.notna() & np.isnan(numbers)).sum()):
+            notes.append(f"column {str(label)!r} has {lost} cells that are no numbers")
         name, unit = name_and_unit(str(label))
         if unit in ("", "clock"):
             unit = "1" if column.dtype.kind in "iu" else "arbitrary"

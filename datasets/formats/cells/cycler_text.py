@@ -175,5 +175,5 @@ def example(folder: Path, dialect: Dialect) -> Path:
 SUFFIXES = frozenset({".csv", ".txt", ".dat"})
 CYCLER_TEXT: tuple[Format, ...] = tuple(
     Format(name=f"{d.name} text", suffixes=SUFFIXES, recognises=partial(recognises, dialect=d), read=partial(read, dialect=d),
-           version="1", example=partial(example, dialect=d), fallback=d is PLAIN,
+           version="1", text=True, example=partial(example, dialect=d), fallback=d is PLAIN,
            uncounted=True) for d in DIALECTS)

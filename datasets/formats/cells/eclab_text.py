@@ -113,5 +113,5 @@ def example(folder: Path) -> Path:
     return path
 
 
-ECLAB_TEXT = Format(name="biologic mpt", suffixes=frozenset({".mpt"}), recognises=recognises, read=read, version="1",
+ECLAB_TEXT = Format(name="biologic mpt", suffixes=frozenset({".mpt"}), recognises=recognises, read=read, version="1", text=True,
                     example=example, uncounted=True)

@@ -23,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from datasets.errors import UnreadableFile
+from datasets.formats import near_names
 from datasets.formats.cells.table_header import variable
 from datasets.formats.last_line import cut_within
 from datasets.formats.signal import Axis, Field, Format, Signal
@@ -108,6 +109,11 @@ def _parse(path: Path, lines: list[str], warnings: list[str]) -> tuple[dict[str,
     return settings, tables
 
 
+KNOWN = ("Pt", "T", "Time", "Vf", "Vu", "Vm", "Im", "Ach", "Sig", "Over", "IERange", "Temp", "Cycle", "Freq", "Zreal", "Zimag",
+         "Zsig", "Zmod", "Zphz", "Idc", "Vdc", "Q")
+"""Columns as Gamry's programs call them."""
+
+
 def _table(path: Path, name: str, lines: list[str], number: int, warnings: list[str]) -> tuple[_Table | None, int]:
     """The table whose names stand in line `number` (counted from 0), and the line after it."""
     if number + 1 >= len(lines):
@@ -125,6 +131,7 @@ def _table(path: Path, name: str, lines: list[str], number: int, warnings: list[
         number += 1
     if not rows:
         return None, number
+    warnings += near_names.said(near_names.lost_names(names, KNOWN))
     columns = {}
     for i, (column, unit) in enumerate(zip(names, units, strict=False)):
         try:
@@ -264,5 +271,6 @@ def example(folder: Path) -> Path:
     return path
 
 
-GAMRY = Format(name="gamry dta", suffixes=frozenset({".dta"}), recognises=recognises, read=read, version="1", example=example,
+GAMRY = Format(name="gamry dta", suffixes=frozenset({".dta"}), recognises=recognises, read=read, version="1", text=True,
+               example=example,
                uncounted=True)

@@ -203,9 +203,9 @@ def _numbers(line: str) -> list[float]:
 
 
 def _was_row(line: str, width: int) -> bool:
-    """Whether a line that is no row of numbers holds almost as many of them."""
+    """Whether a line that is no row of numbers holds half as many of them."""
     words = re.split(r"[,;\s]+", line.strip())
-    return sum(NUMBER.fullmatch(word) is not None for word in words) >= max(2, width - 2)
+    return 2 * sum(NUMBER.fullmatch(word) is not None for word in words) >= max(4, width)
 
 
 def _bare(path: Path, lines: Sequence[str]) -> tuple[Signal, ...]:
@@ -278,5 +278,5 @@ def example(folder: Path) -> Path:
 
 
 IMPEDANCE_TEXT = Format(name="impedance text", suffixes=frozenset({".z", ".i2b", ".csv", ".txt", ".dat", ".par"}),
-                        recognises=recognises, read=read, version="1", example=example, uncounted=True)
+                        recognises=recognises, read=read, version="1", text=True, example=example, uncounted=True)
 """Spectra of impedance as text."""

@@ -150,5 +150,5 @@ def example(folder: Path) -> Path:
     return path
 
 
-IVIUM = Format(name="ivium idf", suffixes=frozenset({".idf", ".ids"}), recognises=recognises, read=read, version="1",
+IVIUM = Format(name="ivium idf", suffixes=frozenset({".idf", ".ids"}), recognises=recognises, read=read, version="1", text=True,
                example=example)

@@ -117,12 +117,13 @@ def read_table(path: Path, header: int, names: Sequence[str], separator: str, en
             raise UnreadableFile(path, f"a row has more cells than the {len(names)} names",
                                  where=f"line {header + 2 + int(np.argmax(filled))}")
     notes += [f"{note} (row {len(frame)})" for note in _cut_off(path, separator, encoding)]
-    return frame, [*dict.fromkeys(notes), *_uneven(path, header, separator)]
+    return frame, [*dict.fromkeys(notes), *_uneven(path, header, separator, len(frame))]
 
 
-def _uneven(path: Path, header: int, separator: str) -> list[str]:
-    """Whether some rows have more or fewer cells than most: what stands in them may have lost its place."""
+def _uneven(path: Path, header: int, separator: str, rows: int) -> list[str]:
+    """Whether some rows have more or fewer cells than most, or lines were joined: values may have lost their places."""
     widths: Counter[int] = Counter()
+    number = 0
     first: dict[int, int] = {}
     mark = separator.encode()
     with path.open("rb") as file:
@@ -132,9 +133,13 @@ def _uneven(path: Path, header: int, separator: str) -> list[str]:
                 widths[width] += 1
                 first.setdefault(width, number)
     usual = max(widths, key=lambda width: widths[width], default=0)
+    joined = number - header - 1 - rows if widths else 0
+    notes = [f"{joined} lines are taken for parts of cells in quotes: a quotation mark may be damaged"] if joined > 0 else []
     odd = [number for width, number in first.items() if width != usual]
-    return [f"{widths.total() - widths[usual]} rows have more or fewer cells than most, the first in line {min(odd)}: their "
-            "values may stand under the wrong names"] if odd else []
+    if odd:
+        notes.append(f"{widths.total() - widths[usual]} rows have more or fewer cells than most, the first in line {min(odd)}: "
+                     "their values may stand under the wrong names")
+    return notes
 
 
 def is_number(text: str) -> bool:

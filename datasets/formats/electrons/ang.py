@@ -161,4 +161,5 @@ def example(folder: Path) -> Path:
     return path
 
 
-ANG = Format(name="ang", suffixes=frozenset({".ang"}), recognises=recognises, read=read, version="1", example=example)
+ANG = Format(name="ang", suffixes=frozenset({".ang"}), recognises=recognises, read=read, version="1", text=True,
+             example=example)

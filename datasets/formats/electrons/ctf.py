@@ -132,4 +132,5 @@ def example(folder: Path) -> Path:
     return path
 
 
-CTF = Format(name="ctf", suffixes=frozenset({".ctf"}), recognises=recognises, read=read, version="1", example=example)
+CTF = Format(name="ctf", suffixes=frozenset({".ctf"}), recognises=recognises, read=read, version="1", text=True,
+             example=example)

@@ -4,6 +4,7 @@ Layout as kikuchipy 0.13 reads it (EMsoft's own sources were not opened). Patter
 columns of a map; angles are Bunge's in radians. Master patterns and Monte Carlo results are other files of EMsoft.
 """
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -61,7 +62,8 @@ def read(path: Path) -> tuple[Signal, ...]:
                       ("simulated",))
     count = int(np.prod(stored.shape[:-2]))
     if angles.shape != (count, 3):
-        return (patterns,)
+        said = f"{ANGLES} holds no three angles for each of the {count} patterns: their orientations are not known"
+        return (replace(patterns, warnings=(*patterns.warnings, said)),)
     shape = stored.shape[:-2]
     fields = {"phase": Field(np.ones(shape, np.int16)),
               **{f"euler_{i + 1}": Field(angle.reshape(shape), "rad") for i, angle in enumerate(angles.T)}}

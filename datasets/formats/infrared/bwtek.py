@@ -18,6 +18,8 @@ from datasets.formats.signal import Axis, Field, Format, Signal
 MAGIC = b"File Version;BW"
 COLUMNS = "Pixel;"
 SHIFT, NET = "Raman Shift", "Dark Subtracted"
+DERIVED = ("Pixel", "Wavenumber", "%TR", "Absorbance", "Irradiance (lumen)")
+"""Columns of the program that follow from others, and are left out."""
 BESIDE = {"Raw data": "raw_intensity", "Dark": "dark_intensity", "Reference": "reference_intensity"}
 
 
@@ -39,11 +41,13 @@ def read(path: Path) -> tuple[Signal, ...]:
               for word in (SHIFT, NET, *BESIDE, "Wavelength")}
     if wanted[SHIFT] is None or wanted[NET] is None:
         raise UnreadableFile(path, f"has no column {SHIFT if wanted[SHIFT] is None else NET!r}", where=f"line {header + 1}")
+    others = [name for name in names if name and name.split(" #")[0] not in (*wanted, *DERIVED)]
     rows = [_row(path, number, line, len(names)) for number, line in enumerate(lines[header + 1:], header + 2) if line.strip()]
     table = np.array(rows, dtype=np.float64)
     expected = about.get("pixel_num", "")
     warnings = [f"the file declares {expected} pixels and holds {len(rows)}: it may be truncated"] if (
         expected.isdigit() and int(expected) != len(rows)) else []
+    warnings += [f"columns {', '.join(others)} are not known and left out"] if others else []
     kept = np.isfinite(table[:, wanted[SHIFT]]) if rows else np.zeros(0, bool)
     if not kept.any():
         raise UnreadableFile(path, "has no pixel with a Raman shift", where=f"from line {header + 2} on")
@@ -91,5 +95,5 @@ def example(folder: Path) -> Path:
     return path
 
 
-BWTEK = Format(name="bwtek text", suffixes=frozenset({".txt"}), recognises=recognises, read=read, version="1",
+BWTEK = Format(name="bwtek text", suffixes=frozenset({".txt"}), recognises=recognises, read=read, version="1", text=True,
                example=example, uncounted=True)

@@ -297,4 +297,5 @@ def example(folder: Path) -> Path:
 
 
 JCAMP = Format(name="jcamp-dx", suffixes=frozenset({".jdx", ".dx", ".jcm"}), recognises=recognises, read=read, version="2",
+               text=True,
                example=example)

@@ -137,5 +137,5 @@ def example(folder: Path) -> Path:
     return path
 
 
-LABSPEC = Format(name="labspec text", suffixes=frozenset({".txt"}), recognises=recognises, read=read, version="1",
+LABSPEC = Format(name="labspec text", suffixes=frozenset({".txt"}), recognises=recognises, read=read, version="1", text=True,
                  example=example, uncounted=True)

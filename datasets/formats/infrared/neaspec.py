@@ -239,5 +239,5 @@ def example(folder: Path) -> Path:
     return path
 
 
-NEASPEC = Format(name="neaspec", suffixes=frozenset({".nea", ".txt"}), recognises=recognises, read=read, version="1",
+NEASPEC = Format(name="neaspec", suffixes=frozenset({".nea", ".txt"}), recognises=recognises, read=read, version="1", text=True,
                  example=example)

@@ -379,9 +379,12 @@ def example_analysisset(folder: Path) -> Path:
 
 
 APT_RANGES: tuple[Format, ...] = (
-    Format(name="rrng", suffixes=frozenset({".rrng"}), recognises=is_rrng, read=read_rrng, version="1", example=example_rrng),
-    Format(name="rng", suffixes=frozenset({".rng"}), recognises=is_rng, read=read_rng, version="1", example=example_rng),
-    Format(name="env", suffixes=frozenset({".env"}), recognises=is_env, read=read_env, version="1", example=example_env),
+    Format(name="rrng", suffixes=frozenset({".rrng"}), recognises=is_rrng, read=read_rrng, version="1", text=True,
+           example=example_rrng),
+    Format(name="rng", suffixes=frozenset({".rng"}), recognises=is_rng, read=read_rng, version="1", text=True,
+           example=example_rng),
+    Format(name="env", suffixes=frozenset({".env"}), recognises=is_env, read=read_env, version="1", text=True,
+           example=example_env),
     Format(name="ivas analysisset", suffixes=frozenset({".analysisset"}), recognises=is_analysisset, read=read_analysisset,
-           version="1", example=example_analysisset),
+           version="1", text=True, example=example_analysisset),
 )

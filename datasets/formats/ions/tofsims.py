@@ -155,5 +155,5 @@ def example(folder: Path) -> Path:
     return path
 
 
-TOFSIMS = Format(name="tof-sims text", suffixes=frozenset({".txt"}), recognises=recognises, read=read, version="1",
+TOFSIMS = Format(name="tof-sims text", suffixes=frozenset({".txt"}), recognises=recognises, read=read, version="1", text=True,
                  example=example, uncounted=True)

@@ -223,6 +223,6 @@ def example_text(folder: Path) -> Path:
 
 
 SCIENTA_TEXT = Format(name="scienta text", suffixes=frozenset({".txt"}), recognises=recognises_text, read=read_text,
-                      version="1", example=example_text)
+                      version="1", text=True, example=example_text)
 SCIENTA_IGOR = Format(name="scienta igor", suffixes=frozenset({".ibw"}), recognises=recognises_igor, read=read_igor,
                       version="1")

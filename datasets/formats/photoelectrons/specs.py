@@ -401,6 +401,6 @@ def example_xml(folder: Path) -> Path:
 
 
 SPECS_TEXT = Format(name="specs xy", suffixes=frozenset({".xy"}), recognises=recognises_text, read=read_text, version="1",
-                    example=example_text)
+                    text=True, example=example_text)
 SPECS_XML = Format(name="specs xml", suffixes=frozenset({".xml"}), recognises=recognises_xml, read=read_xml, version="1",
-                   example=example_xml)
+                   text=True, example=example_xml)

@@ -51,6 +51,7 @@ def read(path: Path) -> tuple[Signal, ...]:
     try:
         with _opened(path) as base:
             names = _schedule(path, base)
+            _refuse_inconsistent(path, base)
             rows = base.execute(f"SELECT {COLUMNS} FROM Spectrum ORDER BY Node").fetchall()
             found = [signal for row in rows if (signal := _signal(path, base, row, names)) is not None]
             unmeasured = len(rows) - len(found)
@@ -80,6 +81,13 @@ def _refuse_truncated(path: Path) -> None:
     declared = (65536 if page == 1 else page) * pages
     if struct.unpack_from(">I", head, 92)[0] == changed and path.stat().st_size < declared:
         raise UnreadableFile(path, f"is {path.stat().st_size} bytes of {declared}", todo="the file is truncated; copy it again")
+
+
+def _refuse_inconsistent(path: Path, base: sqlite3.Connection) -> None:
+    """A page of another place may pass for the end of a table: its rows are lost, and no query says so."""
+    said = base.execute("PRAGMA quick_check(1)").fetchone()[0]
+    if said != "ok":
+        raise UnreadableFile(path, f"is a damaged database: {' '.join(said.split())[:150]}", todo="copy it again")
 
 
 def _quoted(path: Path) -> str:

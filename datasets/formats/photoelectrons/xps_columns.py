@@ -18,7 +18,7 @@ in CasaXPS has moved them, and the file does not say so; kinetic energy stands b
 
 import re
 from dataclasses import dataclass, field
-from itertools import pairwise
+from itertools import pairwise, takewhile
 from pathlib import Path
 from typing import Any
 
@@ -108,7 +108,7 @@ def _tables(path: Path, lines: list[str], separator: str) -> list[_Table]:
         values = _numbers(cells)
         if values is None:
             if any(cells):
-                if not waiting and not _opens(line, cells):
+                if not _opens(line, cells) and (not waiting or (names and _was_row(cells, names))):
                     raise UnreadableFile(path, f"expected numbers, found {line[:40]!r}", where=f"line {number}")
                 waiting = True
                 if line.startswith("Cycle "):
@@ -129,7 +129,8 @@ def _tables(path: Path, lines: list[str], separator: str) -> list[_Table]:
             tables.append(_Table(number, names[:len(cells)], [], dict(notes), title))
             waiting = False
         values += [float("nan")] * (len(tables[-1].names) - len(values))
-        if tables[-1].rows and np.isnan(values[0]) != np.isnan(tables[-1].rows[0][0]):
+        ended = bool(tables[-1].rows) and np.isnan(values[0]) != np.isnan(tables[-1].rows[0][0])
+        if ended or np.isfinite(values[len(names):]).any():
             raise UnreadableFile(path, f"expected numbers in {len(names)} columns, found {line[:40]!r}",
                                  where=f"line {number}", todo="the file may be truncated")
         tables[-1].rows.append(values)
@@ -142,6 +143,11 @@ def _opens(line: str, cells: list[str]) -> bool:
     """Whether a line of words under numbers begins another table, and is no damaged row of the one above."""
     return line.startswith("Cycle ") or CHARACTERISTIC in line or cells[0] in HEADS or any(
         BINDING.match(cell) or KINETIC.match(cell) for cell in cells)
+
+
+def _was_row(cells: list[str], names: list[str]) -> bool:
+    """Whether a line with a word in it is otherwise a full row."""
+    return len(cells) == len(names) and 2 * sum(map(_is_number, cells)) > len(cells)
 
 
 def _is_number(text: str) -> bool:
@@ -165,6 +171,9 @@ def _signal(path: Path, table: _Table, at: int, columns: range, beside: int | No
     if energy.size < 2 or not used:
         raise UnreadableFile(path, f"{table.names[at]!r} has no spectrum beside it", where=f"line {table.line}")
     values = {i: table.column(i)[kept] for i in used}
+    if any(np.isfinite(table.column(i)[~kept]).any() for i in used):
+        raise UnreadableFile(path, f"rows have intensities without an energy under {table.names[at]!r}",
+                             where=f"from line {table.line} on", todo="the file may be damaged")
     if any(np.isnan(v).any() for v in values.values()):
         raise UnreadableFile(path, f"numbers are missing under {table.names[used[0]]!r}", where=f"from line {table.line} on",
                              todo="the file may be truncated")
@@ -261,7 +270,7 @@ def _results(path: Path, lines: list[str], header: int) -> Signal:
     missing = [column for column in RESULTS if column not in names]
     remarks = [f"the table has no column {', '.join(missing)}; found {', '.join(names)}"] if missing else []
     following = lines[header + 1 + len(rows):]
-    if astray := sum(line.count("\t") >= len(names) - 1 and bool(line.strip()) for line in following):
+    if astray := sum(_is_component(line) for line in takewhile(lambda line: not line.startswith("Name\t"), following)):
         remarks.append(f"{astray} rows from the first without a name on are left out")
     for column, (name, unit) in RESULTS.items():
         if column in names:
@@ -270,6 +279,12 @@ def _results(path: Path, lines: list[str], header: int) -> Signal:
     axis = Axis("position", np.arange(len(rows), dtype=np.float64), "1")
     metadata = {"names": [row[0] for row in rows], "of": lines[0].strip()}
     return Signal(path.stem, (axis,), fields, path, metadata, {}, "XPS results", tuple(remarks))
+
+
+def _is_component(line: str) -> bool:
+    """Whether a line has a word, its position and its width, as the rows of the table of results."""
+    cells = [cell.strip() for cell in line.split("\t")]
+    return len(cells) > 3 and _is_number(cells[1]) and _is_number(cells[2])
 
 
 def recognises(head: bytes, path: Path) -> bool:
@@ -301,4 +316,4 @@ def example(folder: Path) -> Path:
 
 
 XPS_COLUMNS = Format(name="xps columns", suffixes=frozenset({".csv", ".txt", ".dat"}), recognises=recognises, read=read,
-                     version="1", example=example, uncounted=True)
+                     version="1", text=True, example=example, uncounted=True)

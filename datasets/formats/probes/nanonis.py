@@ -57,6 +57,8 @@ def read(path: Path) -> tuple[Signal, ...]:
     remarks = []
     if (lost := int(np.isnan(maps[0]).sum())) and lost < maps[0].size:
         remarks.append(f"the scan was stopped: {lost} of {maps[0].size} pixels were not reached")
+    if needed < held:
+        remarks.append(f"{held - needed} bytes behind the {len(listed)} maps of {rows} x {columns} pixels are not read")
     return signals(path, channels, metadata=header, conditions=_conditions(header), remarks=remarks)
 
 

@@ -2,7 +2,7 @@
 
 import re
 
-IN_NAME = re.compile(r"(?<![\d.])(\d{3,5}_\d(?=k?eV)|\d{2,5}(?:[.p]\d+)?)[_ ]?(k?)eV(?![a-z])", re.IGNORECASE)
+IN_NAME = re.compile(r"(?<![\d.])(\d{3,5}_\d(?=eV)|\d{2,5}(?:[.p]\d+)?)[_ ]?(k?)eV(?![a-z])", re.IGNORECASE)
 LOWEST_EV, HIGHEST_EV = 50.0, 200_000.0
 FLAT = re.compile(r"(?:^|[_\-. ])(ref|reference|flat|white|bg|background|open|i0)(?=[_\-. \d]|$)", re.IGNORECASE)
 DARK = re.compile(r"(?:^|[_\-. ])dark(?=[_\-. \d]|$)", re.IGNORECASE)

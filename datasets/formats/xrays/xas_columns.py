@@ -28,11 +28,13 @@ def read(path: Path) -> tuple[Signal, ...]:
         Naming the line that has another number of columns or is no numbers.
     """
     header: list[str] = []
+    astray = 0
     rows: list[list[float]] = []
     text = path.read_text(encoding="utf-8-sig", errors="replace")
     for number, line in enumerate(text.splitlines(), 1):
         if line.lstrip().startswith("#"):
             header.append(line.strip())
+            astray += bool(rows)
         elif line.strip():
             row = _numbers(line)
             if row is None or (rows and len(row) != len(rows[0])):
@@ -46,6 +48,7 @@ def read(path: Path) -> tuple[Signal, ...]:
     fields = {"absorption" if i == 1 else f"column_{i + 1}": Field(table[:, i]) for i in range(1, table.shape[1])}
     warnings = ["taken for an absorption spectrum over eV by its name and its numbers: the file states nothing",
                 *cut_within(text)]
+    warnings += [f"{astray} lines of comment stand among the rows of numbers or below them"] if astray else []
     return (Signal(path.stem, (Axis("photon_energy", energy, "eV"),), fields, path, {"header": header}, {}, "XAS",
                    tuple(warnings)),)
 
@@ -77,4 +80,4 @@ def example(folder: Path) -> Path:
 
 
 XAS_COLUMNS = Format(name="xas columns", suffixes=frozenset({".csv", ".txt", ".dat", ".xy"}), recognises=recognises, read=read,
-                     version="1", example=example, uncounted=True)
+                     version="1", text=True, example=example, uncounted=True)

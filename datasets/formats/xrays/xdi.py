@@ -39,8 +39,10 @@ def read(path: Path) -> tuple[Signal, ...]:
     lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
     about: dict[str, str] = {}
     rows: list[list[float]] = []
+    astray = 0
     for number, line in enumerate(lines, 1):
         if line.startswith("#"):
+            astray += bool(rows)
             if match := LINE.match(line):
                 about[f"{match[1].lower()}.{match[2].lower()}"] = match[3].strip()
         elif line.strip():
@@ -58,7 +60,8 @@ def read(path: Path) -> tuple[Signal, ...]:
     title = " ".join(part for part in (about.get("sample.name", ""), element, edge) if part) or path.stem
     conditions = {"acquired": when} if (when := _moment(about.get("scan.start_time", ""))) else {}
     axis = Axis("photon_energy", energy, "eV")
-    return (Signal(title, (axis,), fields, path, {**about, "absorption": how}, conditions, "XAS"),)
+    warnings = (f"{astray} lines of comment stand among the rows of numbers or below them",) if astray else ()
+    return (Signal(title, (axis,), fields, path, {**about, "absorption": how}, conditions, "XAS", warnings),)
 
 
 def _row(path: Path, number: int, line: str, count: int) -> list[float]:
@@ -126,5 +129,6 @@ def example(folder: Path) -> Path:
     return path
 
 
-XDI = Format(name="xdi", suffixes=frozenset({".xdi"}), recognises=recognises, read=read, version="1", example=example,
+XDI = Format(name="xdi", suffixes=frozenset({".xdi"}), recognises=recognises, read=read, version="1", text=True,
+             example=example,
              uncounted=True)
