@@ -34,7 +34,12 @@ _PLAIN: dict[str, tuple[str, float]] = {"mAh": ("mA*hour", 1.0), "mWh": ("mW*hou
 
 def spelled(unit: object) -> str:
     """The project's spelling of a vendor's unit; "" where the vendor states none."""
-    text = "" if unit is None else str(unit).strip()
+    return _spelled("" if unit is None else str(unit))
+
+
+@lru_cache(maxsize=512)
+def _spelled(unit: str) -> str:
+    text = unit.strip()
     if text.lower().strip("[] ") in _BARE_UNCALIBRATED:
         return ""
     return SPELLING.get(text, text)

@@ -1,6 +1,7 @@
 """Bytes on disk to `Signal`: one file per family of formats, one line here each."""
 
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 
 from datasets.errors import FileError, UnknownFormat, UnreadableFile
@@ -233,10 +234,16 @@ def open_file(path: str | Path, fmt: Format | None = None) -> tuple[Signal, ...]
 
 def _foreign(path: Path, fmt: Format) -> tuple[str, ...]:
     """A warning where the suffix is that of other formats: with its first bytes damaged, a text may pass for another one's."""
-    usual = [other.name for other in FORMATS if path.suffix.lower() in other.suffixes]
+    usual = _usual(path.suffix.lower())
     if not usual or fmt.name in usual or len(usual) > MOST_USUAL:
         return ()
     return (f"is read as {fmt.name}, though a {path.suffix} is usually {' or '.join(usual)}: its first bytes may be damaged",)
+
+
+@lru_cache(maxsize=256)
+def _usual(suffix: str) -> tuple[str, ...]:
+    """Names of the formats whose files end so."""
+    return tuple(fmt.name for fmt in FORMATS if suffix in fmt.suffixes)
 
 
 def _claims(fmt: Format, head: bytes, path: Path) -> bool:
@@ -257,7 +264,7 @@ def _head(path: Path) -> bytes:
 
 def _expected(path: Path) -> str:
     """What a file of this suffix usually is."""
-    usual = [fmt.name for fmt in FORMATS if path.suffix.lower() in fmt.suffixes]
+    usual = _usual(path.suffix.lower())
     if not usual:
         return "docs/readers.md lists the formats that are read"
     return f"a {path.suffix} is usually {' or '.join(usual)}: the file may be damaged, or of a variant that is not read yet"

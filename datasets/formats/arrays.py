@@ -21,6 +21,7 @@ from datasets.formats.electrons.rosetta_metadata import SYMBOLS
 from datasets.formats.electrons.rosetta_sniff import HDF5_MAGIC
 from datasets.formats.hdf5_array import StoredArray, is_numeric, plain
 from datasets.formats.signal import Axis, Field, Format, Signal
+from datasets.formats.zip_members import zip_members
 
 AT_ONCE_BYTES = 64 << 20
 NPY_MAGIC = b"\x93NUMPY"
@@ -60,14 +61,8 @@ def recognises_numpy(head: bytes, path: Path) -> bool:
     """An array, or a zip of nothing but arrays."""
     if head[:6] == NPY_MAGIC:
         return True
-    if head[:4] != b"PK\x03\x04":
-        return False
-    try:
-        with zipfile.ZipFile(path) as archive:
-            names = archive.namelist()
-            return bool(names) and all(name.endswith(".npy") for name in names) and "data.npy" not in names
-    except (OSError, zipfile.BadZipFile, NotImplementedError, ValueError):
-        return False
+    names = zip_members(head, path) or ()
+    return bool(names) and all(name.endswith(".npy") for name in names) and "data.npy" not in names
 
 
 def read_numpy(path: Path) -> tuple[Signal, ...]:

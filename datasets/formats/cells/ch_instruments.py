@@ -33,6 +33,8 @@ TECHNIQUES = (*SWEEPS, OPEN_CIRCUIT, HELD, "Chronoamperometry", "Chronopotentiom
               "Bulk Electrolysis with Coulometry", "Multi-Potential Steps", "Multi-Current Steps")
 NAMES = re.compile(r"\s*(Potential|E|Time)\s*/\s*(V|sec|s)\s*[,\t]", re.IGNORECASE)
 PAIR = re.compile(r"\s*([^=:]+?)\s*=\s*(\S.*?)\s*$")
+TWO_LINES = 512
+"""Bytes within which a date and a technique end; most files are told by them."""
 SIGN = "currents have the sign of the file: CH Instruments' setting makes cathodic or anodic ones positive, and is not stored"
 KNOWN = {"potential": ("potential", "V"), "current": ("current", "mA"), "charge": ("charge", "mAh")}
 
@@ -40,9 +42,10 @@ KNOWN = {"potential": ("potential", "V"), "current": ("current", "mA"), "charge"
 def recognises(head: bytes, path: Path) -> bool:
     """A technique of the program in the second line, below the date, and its column names."""
     del path
+    if not any(line.strip() in TECHNIQUES for line in head_lines(head[:TWO_LINES])[:2]):
+        return False
     lines = head_lines(head)
-    told = any(line.strip() in TECHNIQUES for line in lines[:2])
-    return told and (any(NAMES.match(line) for line in lines) or any("Instrument Model:" in line for line in lines[:12]))
+    return any(NAMES.match(line) for line in lines) or any("Instrument Model:" in line for line in lines[:12])
 
 
 def read(path: Path) -> tuple[Signal, ...]:

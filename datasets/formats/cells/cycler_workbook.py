@@ -24,9 +24,9 @@ from datasets.errors import UnreadableFile
 from datasets.formats.cells import clock, cycler
 from datasets.formats.cells.cycler_dialects import NEWARE, Dialect
 from datasets.formats.signal import Format, Signal
+from datasets.formats.zip_members import zip_members
 from datasets.writers import xlsx
 
-ZIP = b"PK\x03\x04"
 OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 MOST_INFLATION = 60
 """Sheets of numbers pack to about a tenth; far more means harm or damage."""
@@ -164,13 +164,8 @@ def recognises(head: bytes, path: Path) -> bool:
     """A workbook by its members; what it holds is told by its columns when it is read."""
     if head.startswith(OLE):
         return path.suffix.lower() == ".xls"
-    if not head.startswith(ZIP):
-        return False
-    try:
-        with zipfile.ZipFile(path) as archive:
-            return "xl/workbook.xml" in archive.namelist()
-    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
-        return path.suffix.lower() == ".xlsx"
+    names = zip_members(head, path)
+    return path.suffix.lower() == ".xlsx" if names is None else "xl/workbook.xml" in names
 
 
 def example(folder: Path) -> Path:

@@ -136,8 +136,9 @@ def _steady(values: NDArray[np.float64]) -> bool:
 def recognises(head: bytes, path: Path) -> bool:
     """By settings and the name of the table, behind or between control bytes."""
     del path
-    marks = (b"Version=", b"Method=", b"Title=", b"Technique=", b"starttime=", DATA.encode())
-    return sum(mark in head for mark in marks) > 2 and (b"Method=" in head or DATA.encode() in head)
+    marks = (b"Version=", b"Title=", b"Technique=", b"starttime=")
+    decisive = sum(mark in head for mark in (b"Method=", DATA.encode()))
+    return decisive > 0 and decisive + sum(mark in head for mark in marks) > 2
 
 
 def example(folder: Path) -> Path:

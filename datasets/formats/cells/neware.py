@@ -42,8 +42,8 @@ from polars.exceptions import PanicException
 
 from datasets.errors import UnreadableFile
 from datasets.formats.signal import Axis, Field, Format, Signal
+from datasets.formats.zip_members import ZIP, zip_members
 
-ZIP = b"PK\x03\x04"
 NDA = b"NEWARE"
 NEWEST_NARROW = 29
 """Above this version of .nda, places in the file have eight bytes."""
@@ -103,7 +103,7 @@ def read(path: Path) -> tuple[Signal, ...]:
     if "unix_time_s" in columns and 0 < float(columns["unix_time_s"][0]) < 1e11:
         start = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=float(columns["unix_time_s"][0]) - float(time[0]))
         conditions["acquired"] = start.isoformat(timespec="milliseconds")
-    seen = set(columns.get("step_type", np.empty(0)).tolist())
+    seen = set(np.unique(columns.get("step_type", np.empty(0))).tolist())
     metadata["step_types"] = {str(code): str(name) for code, name in STEP_TYPE_MAP.items() if code in seen}
     return (Signal(str(metadata.get("title") or path.stem), (Axis("time", time, "s"),), fields, path, metadata, conditions,
                    "cycling", tuple(dict.fromkeys(notes))),)
@@ -175,8 +175,8 @@ def _cut_off(path: Path) -> list[str]:
 
 def _gaps(columns: Mapping[str, NDArray[Any]]) -> list[str]:
     """Whether the numbers that the cycler gave its points run on without a gap, from 1."""
-    index = columns.get("index", np.empty(0)).astype(np.int64)
-    if index.size and (index[0] != 1 or (np.diff(index) != 1).any()):
+    index = columns.get("index", np.empty(0))
+    if not np.array_equal(index, np.arange(1, index.size + 1, dtype=index.dtype)):
         return [f"the points are not numbered 1, 2, 3 ... ({index[0]} to {index[-1]}, {index.size} of them): some may be lost"]
     return []
 
@@ -225,16 +225,17 @@ def _remarks() -> Iterator[list[str]]:
 def _charges(columns: dict[str, NDArray[Any]]) -> dict[str, Field]:
     """`charge` and `energy` run on, signed like the current; the counters of the steps are beside them."""
     fields: dict[str, Field] = {}
+    steps = columns.get("step_count")
+    ends = np.flatnonzero(steps[1:] != steps[:-1]) + 1 if steps is not None else np.empty(0, np.intp)
     for name, total, unit in (("capacity_mAh", "charge", "mAh"), ("energy_mWh", "energy", "mWh")):
         if name not in columns:
             continue
-        counter = columns[name].astype(np.float64)
-        if "step_count" in columns:
-            ends = np.flatnonzero(np.diff(columns["step_count"])) + 1
-            passed = np.concatenate([[0.0], np.cumsum(counter[ends - 1])])
+        counter = columns[name]
+        if steps is not None:
+            passed = np.concatenate([[0.0], np.cumsum(counter[ends - 1], dtype=np.float64)])
             length = np.diff(np.concatenate([[0], ends, [counter.size]]))
-            fields[total] = Field(counter + np.repeat(passed, length), unit)
-        fields[f"step_{total}"] = Field(columns[name], unit)
+            fields[total] = Field(np.repeat(passed, length) + counter, unit)
+        fields[f"step_{total}"] = Field(counter, unit)
     return fields
 
 
@@ -246,13 +247,8 @@ def recognises(head: bytes, path: Path) -> bool:
     """By the first word, or a zip archive with the table of a run; one whose directory is damaged is taken by its name."""
     if head.startswith(NDA):
         return True
-    if not head.startswith(ZIP):
-        return False
-    try:
-        with zipfile.ZipFile(path) as archive:
-            return TABLE in archive.namelist()
-    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
-        return path.suffix.lower() == ".ndax"
+    names = zip_members(head, path)
+    return path.suffix.lower() == ".ndax" if names is None else TABLE in names
 
 
 def example(folder: Path) -> Path:

@@ -342,8 +342,9 @@ def _zeros_behind(tiff: tifffile.TiffFile) -> int:
     for page in tiff.pages:
         ends += [int(o + n) for o, n in zip(page.dataoffsets, page.databytecounts, strict=False)]
         ends += [tag.valueoffset + tag.valuebytecount for tag in getattr(page, "tags", ())]
-    tiff.filehandle.seek(max(*ends, tiff.pages.next_page_offset or 0))
-    rest = tiff.filehandle.read(MOST_BEHIND)
+    end = max(*ends, tiff.pages.next_page_offset or 0)
+    tiff.filehandle.seek(end)
+    rest = tiff.filehandle.read(min(MOST_BEHIND, max(0, tiff.filehandle.size - end)))
     return len(rest) if len(rest) >= FEWEST_ZEROS and not any(rest) else 0
 
 

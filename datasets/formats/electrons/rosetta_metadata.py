@@ -338,8 +338,10 @@ MODES: dict[str, Callable[[Mapping[str, Any], Mapping[str, Any]], str]] = {
 
 
 def _collect(found: dict[str, Any], table: Any, sources: tuple[Source, ...]) -> None:
+    if not isinstance(table, Mapping):
+        return
     for source in sources:
-        value = _at(_table(table), source.key)
+        value = _at(table, source.key)
         if source.condition in found or value is None:
             continue
         known = _text(value) if source.condition == "detector" else _number(value)
@@ -463,7 +465,7 @@ def _dm_acquired(original: Mapping[str, Any]) -> str:
 def _at(table: Any, path: str) -> Any:
     """What stands at a path of keys joined by "/"; None where a key is missing."""
     for key in path.split("/"):
-        if not isinstance(table, Mapping) or key not in table:
+        if not isinstance(table, dict) or key not in table:
             return None
         table = table[key]
     return table

@@ -6,7 +6,6 @@ goes to USID and gives nothing. Each function here takes the first 4 KiB and the
 
 import bz2
 import struct
-import zipfile
 from pathlib import Path
 
 import h5py
@@ -14,6 +13,7 @@ import h5py
 from datasets.formats.electrons.mrc_header import promised_size
 from datasets.formats.nexus_application import is_probe, is_xray
 from datasets.formats.tiff_tags import is_jpk, is_park
+from datasets.formats.zip_members import zip_members
 
 HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
 TIFF_MAGICS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
@@ -135,13 +135,7 @@ def is_elid(head: bytes, path: Path) -> bool:
 
 def is_prz(head: bytes, path: Path) -> bool:
     """CEOS Panta Rhei: a zip of numpy arrays, one of them `data`, with metadata beside it."""
-    if head[:4] != b"PK\x03\x04":
-        return False
-    try:
-        with zipfile.ZipFile(path) as archive:
-            names = set(archive.namelist())
-    except (OSError, zipfile.BadZipFile, NotImplementedError):
-        return False
+    names = set(zip_members(head, path) or ())
     return names >= PRZ_PARTS and any(name.startswith("meta_data") for name in names)
 
 

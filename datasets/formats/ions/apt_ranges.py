@@ -296,9 +296,9 @@ def _text(path: Path) -> str:
 def is_rrng(head: bytes, path: Path) -> bool:
     """Sections [Ions] or [Ranges], or a range line."""
     del path
-    text = _start(head)
     if b"\0" in head:
         return False
+    text = _start(head)
     section = re.search(r"^\s*\[(Ions|Ranges)\]\s*$", text, re.MULTILINE | re.IGNORECASE)
     entry = re.search(r"^\s*(Ion|Range|Number)\d*\s*=", text, re.MULTILINE | re.IGNORECASE)
     whole = re.search(rf"^\s*Range\d+\s*=\s*{NUMBER}\s+{NUMBER}\s+\S+:", text, re.MULTILINE | re.IGNORECASE)
@@ -308,8 +308,10 @@ def is_rrng(head: bytes, path: Path) -> bool:
 def is_rng(head: bytes, path: Path) -> bool:
     """Two whole numbers, then names and colours; the line of dashes may stand beyond the first bytes."""
     del path
+    if b"\0" in head:
+        return False
     lines = [line for line in _start(head).splitlines() if line.strip() and not line.startswith("#")]
-    if b"\0" in head or len(lines) < 3 or not RNG_COUNTS.match(lines[0]):
+    if len(lines) < 3 or not RNG_COUNTS.match(lines[0]):
         return False
     return bool(re.match(rf"\s*\S+\s+{NUMBER}\s+{NUMBER}\s+{NUMBER}\s*$", lines[2])) and len(lines[1].split()) <= 2
 
@@ -317,15 +319,17 @@ def is_rng(head: bytes, path: Path) -> bool:
 def is_env(head: bytes, path: Path) -> bool:
     """The words of the Rouen group, or its revision."""
     del path
+    if b"\0" in head:
+        return False
     text = _start(head)
-    return b"\0" not in head and ("Environment file for 3D Atom Probe" in text
-                                  or bool(re.search(r"^\s*Rev_\d\.\d\s*$", text, re.MULTILINE) and "Alloy definition" in text))
+    return "Environment file for 3D Atom Probe" in text or (
+        re.search(r"^\s*Rev_\d\.\d\s*$", text, re.MULTILINE) is not None and "Alloy definition" in text)
 
 
 def is_analysisset(head: bytes, path: Path) -> bool:
     """XML of IVAS."""
     del path
-    return "<ExportAnalysisModel" in _start(head)
+    return any("<ExportAnalysisModel".encode(code) in head for code in ("utf-8", "utf-16-le", "utf-16-be"))
 
 
 def _start(head: bytes) -> str:

@@ -21,8 +21,8 @@ from datasets.errors import UnreadableFile
 from datasets.formats.dates import acquired
 from datasets.formats.probes.force_curve import Curve, curve_signals
 from datasets.formats.signal import Format, Signal
+from datasets.formats.zip_members import zip_members
 
-ZIP = b"PK\x03\x04"
 NUMBERS = {"short": ">i2", "short-data": ">i2", "memory-short-data": ">i2", "integer": ">i4", "integer-data": ">i4",
            "memory-integer-data": ">i4", "long": ">i8", "long-data": ">i8", "float": ">f4", "float-data": ">f4",
            "double": ">f8", "double-data": ">f8"}
@@ -219,13 +219,10 @@ def _conditions(text: str) -> dict[str, Any]:
 
 def recognises(head: bytes, path: Path) -> bool:
     """A zip archive with headers of segments; where its list of parts is lost, its first part and the suffix speak."""
-    if head[:4] != ZIP:
-        return False
-    try:
-        with zipfile.ZipFile(path) as archive:
-            return any(SEGMENT.match(name) for name in archive.namelist())
-    except (OSError, zipfile.BadZipFile, NotImplementedError, ValueError):
+    names = zip_members(head, path)
+    if names is None:
         return ".jpk-" in path.name.lower() and any(word in head for word in (b"header.properties", b"index/0/", b"segments/"))
+    return any(SEGMENT.match(name) for name in names)
 
 
 def example(folder: Path) -> Path:
