@@ -156,7 +156,8 @@ def test_an_energy_in_kev_is_the_same_energy(tmp_path):
 @pytest.mark.parametrize(("name", "energy"), [
     ("rep01_000351_ref_20161456_ssrl-test-data_08354.0_eV_001of010.xrm", 8354.0), ("sample_8354eV.xrm", 8354.0),
     ("a_8.333keV_b", None), ("a_11.5keV", 11500.0), ("a_0531p2_eV.hdr", 531.2), ("movie_level_3", None),
-    ("8300_eV_8400_eV", None), ("grain_123_8keV", None), ("a_5eV", None), ("eV", None), ("test_sample_xanes0_8353_0eV.xrm", 8353.0),
+    ("8300_eV_8400_eV", None), ("grain_123_8keV", None), ("a_5eV", None), ("eV", None),
+    ("test_sample_xanes0_8353_0eV.xrm", 8353.0),
     ("run_12_0eV", None), ("a_0531P2_eV.hdr", 531.2),
 ])
 def test_an_energy_in_a_name_is_taken_only_where_it_is_one(name, energy):

@@ -263,5 +263,5 @@ def example(folder: Path) -> Path:
     return path
 
 
-STXM_HDR = Format(name="stxm hdr", suffixes=frozenset({".hdr", ".xim"}), recognises=recognises, read=read, version="2", text=True,
-                  companions=companions, example=example)
+STXM_HDR = Format(name="stxm hdr", suffixes=frozenset({".hdr", ".xim"}), recognises=recognises, read=read, version="2",
+                  text=True, companions=companions, example=example)
