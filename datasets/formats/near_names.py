@@ -1,4 +1,4 @@
-"""Names that damage changed: unknown ones that are one character away from a known name which is missing."""
+"""Names that damage changed: unknown ones that have one other character, or one less, than a known name which is missing."""
 
 from collections.abc import Collection, Iterable
 
@@ -23,4 +23,7 @@ def said(lost: dict[str, str]) -> list[str]:
 def _is_near(name: str, other: str) -> bool:
     if name.lower() == other.lower():
         return True
-    return len(name) == len(other) >= SHORTEST and sum(a != b for a, b in zip(name, other, strict=True)) == 1
+    if len(name) < SHORTEST or len(other) - len(name) not in (0, 1):
+        return False
+    same = next((i for i, (a, b) in enumerate(zip(name, other, strict=False)) if a != b), len(name))
+    return name[same + (len(name) == len(other)):] == other[same + 1:]

@@ -4,8 +4,8 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
-CONTROLS = bytes([*range(1, 9), 11, *range(14, 26), *range(27, 32), 127])
-"""All but tabs, ends of lines and pages, the zeros of UTF-16 and the mark by which DOS ended a text."""
+CONTROLS = bytes([*range(9), 11, *range(14, 26), *range(27, 32), 127])
+"""All but tabs, ends of lines and pages, and the mark by which DOS ended a text; zeros may fill up the end of a file."""
 CONTROL = re.compile(b"[" + re.escape(CONTROLS) + b"]")
 PIECE_BYTES = 1 << 20
 UTF16 = (b"\xff\xfe", b"\xfe\xff")
@@ -22,7 +22,8 @@ def _said(path: Path) -> str:
         while piece := file.read(PIECE_BYTES):
             if not before and (piece.startswith(UTF16) or b"\0" in piece[:64]):
                 return ""  # its bytes are not its characters
-            here = len(piece) - len(piece.translate(None, CONTROLS))
+            body = piece.rstrip(b"\0")
+            here = len(body) - len(body.translate(None, CONTROLS))
             if here and not found and (match := CONTROL.search(piece)):
                 first = line + piece.count(b"\n", 0, match.start())
             found += here

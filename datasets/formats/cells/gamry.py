@@ -131,6 +131,8 @@ def _table(path: Path, name: str, lines: list[str], number: int, warnings: list[
         number += 1
     if not rows:
         return None, number
+    if any("".join(row[len(names):]).strip() for row in rows):
+        warnings.append(f"rows of table {name} have more cells than its {len(names)} names: they may stand under wrong ones")
     warnings += near_names.said(near_names.lost_names(names, KNOWN))
     columns = {}
     for i, (column, unit) in enumerate(zip(names, units, strict=False)):

@@ -118,6 +118,8 @@ def _check_archive(path: Path) -> dict[str, Any]:
             if declared > MOST_INFLATION * path.stat().st_size:
                 raise UnreadableFile(path, f"declares {declared} bytes inside an archive of {path.stat().st_size}",
                                      where="directory at its end")
+            if max((member.compress_size for member in members), default=0) > path.stat().st_size:
+                raise UnreadableFile(path, "declares a member larger than the file", where="directory at its end")
             if TABLE not in archive.namelist():
                 raise UnreadableFile(path, f"has no {TABLE}; found {', '.join(m.filename for m in members[:5])}")
             return _protocol(archive)

@@ -404,5 +404,5 @@ def example(folder: Path) -> Path:
     return path
 
 
-VAMAS = Format(name="vamas", suffixes=frozenset({".vms", ".npl"}), recognises=recognises, read=read, version="1", text=True,
+VAMAS = Format(name="vamas", suffixes=frozenset({".vms", ".npl"}), recognises=recognises, read=read, version="1",
                example=example)

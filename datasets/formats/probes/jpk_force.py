@@ -68,7 +68,7 @@ def read(path: Path) -> tuple[Signal, ...]:
 def _read(path: Path, archive: zipfile.ZipFile) -> tuple[Signal, ...]:
     size = path.stat().st_size
     for part in archive.infolist():
-        if part.file_size > MOST_INFLATION * max(size, 1):
+        if part.file_size > MOST_INFLATION * max(size, 1) or part.compress_size > size:
             raise UnreadableFile(path, f"declares a part {part.filename[:60]!r} of {part.file_size} bytes, "
                                        "more than it can hold")
     names = set(archive.namelist())
