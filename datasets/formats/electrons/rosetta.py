@@ -72,6 +72,8 @@ MOST_INFLATION = 20_000
 FEWEST_ZEROS, MOST_BEHIND = 512, 1 << 20
 """Fewer zeros at the end of a TIFF are padding; no more of its end are looked at."""
 
+MOST_UNSTORED, MOST_PACKED = 64 << 20, 1032
+"""An array of HDF5 may be so many bytes and so many times what is stored of it, which is the most that deflate packs."""
 FAR_PIXELS = 1e6
 """An axis that begins further than this many of its own pixels from zero has an origin that nobody set."""
 
@@ -617,6 +619,7 @@ def _read_hspy(path: Path, lazy: bool) -> list[Rosetta]:
 
 def _read_nexus(path: Path, lazy: bool) -> list[Rosetta]:
     """NeXus; arrays that RosettaSciIO leaves out, since they are described in another way than it knows, are named."""
+    _refuse_unstored(path)
     found = _plain(nexus, path, lazy)
     taken = {tuple(sorted(one["data"].shape)) for one in found}
     left: list[str] = []
@@ -631,6 +634,18 @@ def _read_nexus(path: Path, lazy: bool) -> list[Rosetta]:
         found[0]["warnings"] = [f"arrays that no signal of the file holds: {', '.join(left[:5])}"
                                 + (f" and {len(left) - 5} more" if len(left) > 5 else "")]
     return found
+
+
+def _refuse_unstored(path: Path) -> None:
+    """RosettaSciIO makes room for what an array declares, be it stored or not."""
+    def look(name: str, item: Any) -> None:
+        if is_numeric(item) and not item.is_virtual and not item.external and (
+                item.nbytes > MOST_UNSTORED + MOST_PACKED * item.id.get_storage_size()):
+            raise UnreadableFile(path, f"declares {item.nbytes} bytes of which {item.id.get_storage_size()} are stored",
+                                 where=name, todo="the file may be damaged")
+
+    with h5py.File(path, "r") as file:
+        file.visititems(look)
 
 
 def _read_prz(path: Path, lazy: bool) -> list[Rosetta]:
