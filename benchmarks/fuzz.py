@@ -133,8 +133,11 @@ def gathered_seeds(folder: Path) -> dict[str, list[Path]]:
             continue
         home = folder / "seeds" / fmt.name / str(len(seeds[fmt.name]))
         home.mkdir(parents=True)
-        for file in (path, *fmt.companions(path)):
-            shutil.copyfile(file, home / file.name)
+        if path.is_dir():
+            shutil.copytree(path, home / path.name)
+        else:
+            for file in (path, *fmt.companions(path)):
+                shutil.copyfile(file, home / file.name)
         seeds[fmt.name].append(home / path.name)
     return seeds
 
@@ -147,16 +150,22 @@ def cases(seeds: dict[str, list[Path]], per_format: int, seed: int) -> Iterator[
 
 
 def damage(case: Case, home: Path) -> tuple[str, Path]:
-    """Write the damaged file and its companions into an empty folder; now and then it is a companion that is damaged."""
+    """Write the damaged file and its companions into an empty folder; now and then it is a companion that is damaged.
+
+    Of a folder that is one measurement, any file is.
+    """
     rng, said = case.rng(), "unchanged"
-    files = sorted(case.path.parent.iterdir())
-    hit = case.path if len(files) == 1 or rng.random() < 0.8 else files[int(rng.integers(len(files)))]
+    whole = case.path.is_dir()
+    files = sorted((case.path if whole else case.path.parent).iterdir())
+    if whole:
+        (home / case.path.name).mkdir()
+    hit = case.path if not whole and (len(files) == 1 or rng.random() < 0.8) else files[int(rng.integers(len(files)))]
     for file in files:
         raw = file.read_bytes()
         if file == hit and case.number:
             how, raw = mutated(raw, rng)
             said = f"{file.name} {how}"
-        (home / file.name).write_bytes(raw)
+        (home / case.path.name / file.name if whole else home / file.name).write_bytes(raw)
     return said, home / case.path.name
 
 
@@ -175,7 +184,8 @@ def figures(path: Path) -> tuple[list[tuple[int, ...]], list[str]]:
 def tried(case: Case, home: Path, undamaged: tuple[list[tuple[int, ...]], list[str]]) -> Outcome:
     """Read one damaged file within the limit of memory."""
     how, path = damage(case, home)
-    size = sum(file.stat().st_size for file in home.iterdir())
+    files = [file for file in home.rglob("*") if file.is_file()]
+    size = sum(file.stat().st_size for file in files)
     start = time.process_time()
     try:
         with memory_limit(ALLOWED_BYTES + ALLOWED_BYTES_PER_BYTE * size):
@@ -184,7 +194,7 @@ def tried(case: Case, home: Path, undamaged: tuple[list[tuple[int, ...]], list[s
         text = str(error)
         if isinstance(error.__cause__, MemoryError):
             return Outcome("memory", how, text, time.process_time() - start)
-        names = text.partition(": ")[0] in {file.name for file in home.iterdir()}
+        names = text.partition(": ")[0] in {path.name, *(file.name for file in files)}
         kind = "refused" if names and "\n" not in text else "traceback"
         return Outcome(kind, how, text, time.process_time() - start)
     except MemoryError as error:

@@ -128,4 +128,13 @@ class _Slices:
         return np.asarray(data, self.dtype)
 
 
-SLICES = Format(name="slices", suffixes=frozenset({""}), recognises=recognises, read=read, version="1")
+def example(folder: Path) -> Path:
+    """Four slices of a wedge, 6 x 8 pixels each."""
+    path = folder / "slices"
+    path.mkdir()
+    for i in range(4):
+        tifffile.imwrite(path / f"slice_{i:03d}.tif", (np.arange(48, dtype=np.uint8) + i).reshape(6, 8))
+    return path
+
+
+SLICES = Format(name="slices", suffixes=frozenset({""}), recognises=recognises, read=read, version="1", example=example)
