@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from datasets.errors import UnreadableFile
+from datasets.formats.electrons import jpeg_fit
 from datasets.formats.signal import Axis, Field, Format, Signal
 
 MAGICS = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff")
@@ -41,7 +42,7 @@ def read(path: Path) -> tuple[Signal, ...]:
         axes.append(Axis.even("channel", data.shape[2], 1.0))
     with path.open("rb") as file:
         lossy = file.read(3) == MAGICS[1]
-    said = ("JPEG is lossy: grey values are not those of the detector",) if lossy else ()
+    said = ("JPEG is lossy: grey values are not those of the detector", *jpeg_fit.doubts(path.read_bytes())) if lossy else ()
     return (Signal(path.stem, tuple(axes), {"data": Field(data)}, path, warnings=said),)
 
 
