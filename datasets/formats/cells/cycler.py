@@ -37,6 +37,8 @@ MOST_WORDS = 64
 """A column of text with at most so many different words is a mode or a status, and is kept."""
 FEW_DATES = 200
 FEWEST_MARKS = 3
+NOW_AND_THEN = ("internal_resistance", "mode")
+"""Columns that programs fill at some points only."""
 NO_POINT = "rows that hold no point (blank ones, units, remarks) are left out"
 
 
@@ -135,6 +137,7 @@ def record(table: Table, dialect: Dialect) -> Signal:
         frame = frame[point]
         values = {name: column[point] for name, column in values.items()}
         words = words[point] if words is not None else None
+    notes += _missing(frame, columns)
     if not len(frame):
         raise UnreadableFile(table.path, "holds no points", where=f"line {table.first_line}")
     units = {name: name_and_unit(label)[1] for name, label in columns.items()}
@@ -210,6 +213,13 @@ def _no_numbers(frame: pd.DataFrame, columns: Mapping[str, str]) -> list[str]:
             lost = int((frame[label].notna() & pd.to_numeric(frame[label], errors="coerce").isna()).sum())
             found += [f"column {label!r} has {lost} cells that are no numbers"] if lost else []
     return found
+
+
+def _missing(frame: pd.DataFrame, columns: Mapping[str, str]) -> list[str]:
+    """A warning where few points lack a number that most have: their cells may have lost their places."""
+    empty = {label: int(frame[label].isna().sum()) for name, label in columns.items() if name not in NOW_AND_THEN}
+    return [f"column {label!r} is empty at {count} of {len(frame)} points" for label, count in empty.items()
+            if 0 < count < len(frame) / 2]
 
 
 def _moments(dates: pd.Series, dialect: Dialect, *, every: bool) -> Floats | None:

@@ -69,8 +69,10 @@ def read(path: Path) -> tuple[Signal, ...]:
     metadata["technique"] = technique = TECHNIQUES.get(long_name, long_name or "EC-Lab record")
     cut = not text.endswith(("\n", "\r")) and len(rows) > 1 and len(rows[-1].split("\t")) == len(names) and (
         len(rows[-1].rpartition("\t")[2]) < len(rows[-2].split("\t")[len(names) - 1]))
-    notes = ("the last line has no end, and its last number is shorter than the others: it may be cut off",) if cut else ()
-    return eclab.signals(eclab.Record(path, columns, technique, started, metadata, _area(metadata), notes))
+    notes = ["the last line has no end, and its last number is shorter than the others: it may be cut off"] if cut else []
+    if wide := sum(len(row.rstrip("\t ").split("\t")) > len(names) for row in rows):
+        notes.append(f"{wide} rows have more cells than the {len(names)} names: names may stand over the wrong columns")
+    return eclab.signals(eclab.Record(path, columns, technique, started, metadata, _area(metadata), tuple(notes)))
 
 
 def _relative(rows: list[str], names: list[str], started: datetime | None) -> list[str]:
