@@ -31,9 +31,9 @@ from datasets.formats.electrons.nordif import NORDIF
 from datasets.formats.electrons.oxford_patterns import OXFORD_PATTERNS
 from datasets.formats.electrons.pictures import PICTURES
 from datasets.formats.electrons.rosetta import ROSETTA
-from datasets.formats.electrons.rosetta_sniff import HDF5_MAGIC
 from datasets.formats.electrons.slices import SLICES
 from datasets.formats.hdf5_guard import lost_objects, said
+from datasets.formats.hdf5_layout import HDF5_MAGIC
 from datasets.formats.infrared.agilent import AGILENT
 from datasets.formats.infrared.bwtek import BWTEK
 from datasets.formats.infrared.jcamp import JCAMP
