@@ -31,8 +31,9 @@ from datasets.formats.electrons.nordif import NORDIF
 from datasets.formats.electrons.oxford_patterns import OXFORD_PATTERNS
 from datasets.formats.electrons.pictures import PICTURES
 from datasets.formats.electrons.rosetta import ROSETTA
-from datasets.formats.electrons.rosetta_sniff import HDF5_MAGIC
 from datasets.formats.electrons.slices import SLICES
+from datasets.formats.hdf5_guard import lost_objects, said
+from datasets.formats.hdf5_layout import HDF5_MAGIC
 from datasets.formats.infrared.agilent import AGILENT
 from datasets.formats.infrared.bwtek import BWTEK
 from datasets.formats.infrared.jcamp import JCAMP
@@ -176,16 +177,24 @@ FORMATS: tuple[Format, ...] = (
 def format_of(path: str | Path) -> Format:
     """The one format that recognises the content of a file, or of a folder that holds one measurement in many files.
 
+    Formats whose files usually end as this one are asked first, and the others only where none of them knows it.
+
     Raises
     ------
     UnknownFormat
-        If no format, or more than one, recognises the content.
+        If no format, or more than one of those asked, recognises the content.
     """
     path = Path(path)
     head = b"" if path.is_dir() else _head(path)
     if head.startswith(HDF5_MAGIC):
         hdf5_guard.lost_objects(path)  # or the library would not come back
     claims = [fmt for fmt in FORMATS if _claims(fmt, head, path)]
+        lost_objects(path)  # or the library would not come back
+    claims: list[Format] = []
+    for asked in _in_turn(path.suffix.lower()):
+        claims += [fmt for fmt in asked if _claims(fmt, head, path)]
+        if any(not fmt.fallback for fmt in claims):
+            break
     claims = [fmt for fmt in claims if not fmt.fallback] or claims
     if len(claims) == 1:
         return claims[0]
@@ -241,9 +250,14 @@ def _foreign(path: Path, fmt: Format) -> tuple[str, ...]:
 
 
 @lru_cache(maxsize=256)
+def _in_turn(suffix: str) -> tuple[tuple[Format, ...], tuple[Format, ...]]:
+    """Formats whose files end so, and all others."""
+    return tuple(f for f in FORMATS if suffix in f.suffixes), tuple(f for f in FORMATS if suffix not in f.suffixes)
+
+
 def _usual(suffix: str) -> tuple[str, ...]:
     """Names of the formats whose files end so."""
-    return tuple(fmt.name for fmt in FORMATS if suffix in fmt.suffixes)
+    return tuple(fmt.name for fmt in _in_turn(suffix)[0])
 
 
 def _claims(fmt: Format, head: bytes, path: Path) -> bool:

@@ -18,8 +18,8 @@ from numpy.lib import format as npy
 from datasets.errors import UnreadableFile
 from datasets.formats.contiguous import contiguous, lazily
 from datasets.formats.electrons.rosetta_metadata import SYMBOLS
-from datasets.formats.electrons.rosetta_sniff import HDF5_MAGIC
 from datasets.formats.hdf5_array import StoredArray, is_numeric, plain
+from datasets.formats.hdf5_layout import told_by_groups
 from datasets.formats.signal import Axis, Field, Format, Signal
 from datasets.formats.zip_members import zip_members
 
@@ -36,13 +36,7 @@ PER_FILE = 200
 
 def recognises_hdf5(head: bytes, path: Path) -> bool:
     """Any HDF5 with an array of numbers."""
-    if head[:8] != HDF5_MAGIC:
-        return False
-    try:
-        with h5py.File(path, "r") as file:
-            return next(_datasets(file), None) is not None
-    except (OSError, RuntimeError, KeyError, ValueError, RecursionError):
-        return False
+    return told_by_groups(head, path, lambda file: next(_datasets(file), None) is not None, False)
 
 
 def read_hdf5(path: Path) -> tuple[Signal, ...]:

@@ -10,8 +10,8 @@ from typing import Any
 import h5py
 
 from datasets.formats.hdf5_array import is_numeric, plain
+from datasets.formats.hdf5_layout import told_by_groups
 
-HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
 PROBE = frozenset({"NXafm", "NXspm", "NXsts", "NXstm"})
 XRAY = frozenset({"NXtomo", "NXstxm"})
 MOST_GROUPS = 5000
@@ -60,13 +60,8 @@ def signal_of(data: h5py.Group) -> h5py.Dataset | None:
 
 def definitions(head: bytes, path: Path) -> frozenset[str]:
     """Names of the definitions of a file; empty for what is no NeXus or is damaged."""
-    if head[:8] != HDF5_MAGIC:
-        return frozenset()
-    try:
-        with h5py.File(path, "r") as file:
-            return frozenset(name for _, name in applications(file))
-    except Exception:  # HDF5 answers damage with errors of many kinds
-        return frozenset()
+    nothing: frozenset[str] = frozenset()
+    return told_by_groups(head, path, lambda file: frozenset(name for _, name in applications(file)), nothing)
 
 
 def is_probe(head: bytes, path: Path) -> bool:
@@ -76,14 +71,11 @@ def is_probe(head: bytes, path: Path) -> bool:
 
 def is_xray(head: bytes, path: Path) -> bool:
     """An X-ray microscope's, with the images in it: a master file whose images lie elsewhere is only a table of its scan."""
-    if head[:8] != HDF5_MAGIC:
-        return False
-    try:
-        with h5py.File(path, "r") as file:
-            return any(images(group, name) is not None for group, name in applications(file) if name in XRAY) or (
-                bool(unnamed_scans(file)))
-    except Exception:  # HDF5 answers damage with errors of many kinds
-        return False
+    def has_images(file: h5py.File) -> bool:
+        return any(images(group, name) is not None for group, name in applications(file) if name in XRAY) or (
+            bool(unnamed_scans(file)))
+
+    return told_by_groups(head, path, has_images, False)
 
 
 def unnamed_scans(file: h5py.File) -> list[h5py.Group]:

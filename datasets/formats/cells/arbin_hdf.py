@@ -24,9 +24,9 @@ from numpy.typing import NDArray
 from datasets.errors import UnreadableFile
 from datasets.formats.cells import cycler
 from datasets.formats.cells.cycler_dialects import ARBIN
+from datasets.formats.hdf5_layout import told_by_groups
 from datasets.formats.signal import Format, Signal
 
-MAGIC = b"\x89HDF\r\n\x1a\n"
 GROUP = "data_df"
 INFO = "info_df"
 INDEX = "index"
@@ -91,13 +91,10 @@ def _check(path: Path, data: h5py.Dataset) -> None:
 
 def recognises(head: bytes, path: Path) -> bool:
     """HDF5 with the group of an Arbin export; other formats live in HDF5 too."""
-    if not head.startswith(MAGIC):
-        return False
-    try:
-        with h5py.File(path) as file:
-            return GROUP in file and isinstance(file[GROUP], h5py.Group) and "pandas_type" in file[GROUP].attrs
-    except (OSError, RuntimeError, KeyError, ValueError):
-        return False
+    def is_table(file: h5py.File) -> bool:
+        return isinstance(file.get(GROUP), h5py.Group) and "pandas_type" in file[GROUP].attrs
+
+    return told_by_groups(head, path, is_table, False)
 
 
 def example(folder: Path) -> Path:

@@ -13,8 +13,8 @@ import numpy as np
 
 from datasets.errors import UnreadableFile
 from datasets.formats.contiguous import lazily
-from datasets.formats.electrons.rosetta_sniff import HDF5_MAGIC
 from datasets.formats.hdf5_array import StoredArray, is_numeric, number, plain
+from datasets.formats.hdf5_layout import told_by_groups
 from datasets.formats.signal import Axis, Field, Format, Signal
 
 PATTERNS, ANGLES = "EMData/EBSD/EBSDPatterns", "EMData/EBSD/EulerAngles"
@@ -24,13 +24,7 @@ AT_ONCE_BYTES = 64 << 20
 
 def recognises(head: bytes, path: Path) -> bool:
     """HDF5 with the group of EMEBSD's results."""
-    if head[:8] != HDF5_MAGIC:
-        return False
-    try:
-        with h5py.File(path, "r") as file:
-            return is_numeric(file.get(PATTERNS))
-    except (OSError, RuntimeError, KeyError, ValueError):
-        return False
+    return told_by_groups(head, path, lambda file: is_numeric(file.get(PATTERNS)), False)
 
 
 def read(path: Path) -> tuple[Signal, ...]:

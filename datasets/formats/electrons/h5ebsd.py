@@ -16,8 +16,8 @@ import numpy as np
 
 from datasets.errors import UnreadableFile
 from datasets.formats.electrons.ebsd_map import Points, signals_of
-from datasets.formats.electrons.rosetta_sniff import HDF5_MAGIC
 from datasets.formats.hdf5_array import StoredArray, is_numeric, number, plain
+from datasets.formats.hdf5_layout import told_by_groups
 from datasets.formats.signal import Axis, Field, Format, Signal
 
 
@@ -53,13 +53,10 @@ LEFT_OUT = frozenset({"Phase", "X", "Y", "X Position", "Y Position", "X BEAM", "
 
 def recognises(head: bytes, path: Path) -> bool:
     """HDF5 that names one of these manufacturers and has a group of EBSD."""
-    if head[:8] != HDF5_MAGIC:
-        return False
-    try:
-        with h5py.File(path, "r") as file:
-            return _layout(file) is not None and (any(True for _ in _scans(file)) or "crystal_map" in file)
-    except (OSError, RuntimeError, KeyError, ValueError):
-        return False
+    def has_maps(file: h5py.File) -> bool:
+        return _layout(file) is not None and (any(True for _ in _scans(file)) or "crystal_map" in file)
+
+    return told_by_groups(head, path, has_maps, False)
 
 
 def read(path: Path) -> tuple[Signal, ...]:

@@ -11,11 +11,11 @@ from pathlib import Path
 import h5py
 
 from datasets.formats.electrons.mrc_header import promised_size
+from datasets.formats.hdf5_layout import told_by_groups
 from datasets.formats.nexus_application import is_probe, is_xray
 from datasets.formats.tiff_tags import is_jpk, is_park
 from datasets.formats.zip_members import zip_members
 
-HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
 TIFF_MAGICS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 PRZ_PARTS = {"data.npy"}
 
@@ -161,21 +161,19 @@ def is_nexus(head: bytes, path: Path) -> bool:
 
 def hdf5_layout(head: bytes, path: Path) -> str:
     """"velox", "ncem", "hspy", "nexus", or "" for other files, other layouts and damaged containers."""
-    if head[:8] != HDF5_MAGIC:
-        return ""
-    try:
-        with h5py.File(path, "r") as file:
-            if "Version" in file and "Data" in file and isinstance(file["Version"], h5py.Dataset):
-                return "velox"
-            if "Experiments" in file and ("file_format" in file.attrs or "file_format_version" in file.attrs):
-                return "hspy"
-            groups = [item for item in (file.get(name) for name in file) if isinstance(item, h5py.Group)]
-            if any(_text(group.attrs.get("NX_class")) == "NXentry" for group in groups):
-                return "nexus"
-            if any("version_major" in item.attrs or "emd_group_type" in item.attrs for item in (file, *groups)):
-                return "ncem"
-    except (OSError, RuntimeError, KeyError, ValueError, UnicodeDecodeError):
-        return ""
+    return told_by_groups(head, path, _layout, "")
+
+
+def _layout(file: h5py.File) -> str:
+    if "Version" in file and "Data" in file and isinstance(file["Version"], h5py.Dataset):
+        return "velox"
+    if "Experiments" in file and ("file_format" in file.attrs or "file_format_version" in file.attrs):
+        return "hspy"
+    groups = [item for item in (file.get(name) for name in file) if isinstance(item, h5py.Group)]
+    if any(_text(group.attrs.get("NX_class")) == "NXentry" for group in groups):
+        return "nexus"
+    if any("version_major" in item.attrs or "emd_group_type" in item.attrs for item in (file, *groups)):
+        return "ncem"
     return ""
 
 

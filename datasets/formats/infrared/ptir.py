@@ -29,11 +29,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from datasets.errors import UnreadableFile
+from datasets.formats.hdf5_layout import HDF5_MAGIC, told_by_groups
 from datasets.formats.infrared.places import leading_axes
 from datasets.formats.signal import Axis, Field, Format, Signal
 
 Floats = NDArray[np.float64]
-HDF5 = b"\x89HDF\r\n\x1a\n"
 
 
 @dataclass(frozen=True)
@@ -165,14 +165,12 @@ def _acquired(about: dict[str, Any]) -> str:
 
 def recognises(head: bytes, path: Path) -> bool:
     """HDF5 that PTIR Studio wrote."""
-    if not head.startswith(HDF5):
-        return False
-    try:
-        with h5py.File(path, "r") as file:
-            version = file.attrs.get("SoftwareVersion", b"")
-            return b"PTIR" in (version if isinstance(version, bytes) else str(version).encode())
-    except Exception:  # a damaged container raises whatever it meets
-        return path.suffix.lower() == ".ptir"
+    def names_the_program(file: h5py.File) -> bool:
+        version = file.attrs.get("SoftwareVersion", b"")
+        return b"PTIR" in (version if isinstance(version, bytes) else str(version).encode())
+
+    damaged = head.startswith(HDF5_MAGIC) and path.suffix.lower() == ".ptir"
+    return told_by_groups(head, path, names_the_program, damaged)
 
 
 def example(folder: Path) -> Path:

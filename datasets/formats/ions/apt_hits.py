@@ -19,12 +19,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from datasets.errors import UnreadableFile
+from datasets.formats.hdf5_layout import told_by_groups
 from datasets.formats.ions.apt_ions import UNITS, columns_of, ion_signal
 from datasets.formats.ions.apt_ranges import Window
 from datasets.formats.ions.apt_ranges import table as range_table
 from datasets.formats.signal import Axis, Field, Format, Signal
 
-HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
 APYT = np.dtype([("standing_voltage", "<f4"), ("pulse_voltage", "<f4"), ("reflectron_voltage", "<f4"), ("hit_x", "<f4"),
                  ("hit_y", "<f4"), ("time_of_flight", "<f4"), ("epoch", "<i4"), ("pulse", "<u4")])
 APYT_UNITS = {**UNITS, "reflectron_voltage": "V", "epoch": "s", "pulse": "1"}
@@ -144,17 +144,14 @@ def _table(path: Path, fields: dict[str, Field], kind: str, remarks: list[str]) 
 
 def is_pyccapt(head: bytes, path: Path) -> bool:
     """HDF5 with a group `dld` of hits, or pandas' table of calibrated ions."""
-    if head[:8] != HDF5_MAGIC:
-        return False
-    try:
-        with h5py.File(path, "r") as file:
-            if isinstance(file.get("dld"), h5py.Group):
-                return "t" in file["dld"]
-            names = b" ".join(bytes(item) for block in range(4) if f"df/block{block}_items" in file
-                              for item in np.atleast_1d(file[f"df/block{block}_items"][()]).tolist())
-            return b"(Da)" in names or b"(nm)" in names or b"mc_low" in names
-    except Exception:  # HDF5 answers damage with errors of many kinds
-        return False
+    def has_hits(file: h5py.File) -> bool:
+        if isinstance(file.get("dld"), h5py.Group):
+            return "t" in file["dld"]
+        names = b" ".join(bytes(item) for block in range(4) if f"df/block{block}_items" in file
+                          for item in np.atleast_1d(file[f"df/block{block}_items"][()]).tolist())
+        return b"(Da)" in names or b"(nm)" in names or b"mc_low" in names
+
+    return told_by_groups(head, path, has_hits, False)
 
 
 def is_raw(head: bytes, path: Path) -> bool:

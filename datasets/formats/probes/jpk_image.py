@@ -26,12 +26,12 @@ from numpy.typing import NDArray
 from datasets.errors import UnreadableFile
 from datasets.formats.contiguous import left_over
 from datasets.formats.dates import acquired
+from datasets.formats.hdf5_layout import told_by_groups
 from datasets.formats.probes.scan_image import Channel, scaled, signals
 from datasets.formats.signal import Axis, Format, Signal
 from datasets.formats.tiff_tags import is_jpk, opened
 from datasets.provenance import jsonable
 
-HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
 GLOBAL = {0x8000: "program_version", 0x8003: "start", 0x8004: "name", 0x8005: "comment", 0x8006: "end", 0x8007: "sample",
           0x8011: "spring_constant", 0x8030: "feedback_mode", 0x8033: "setpoint", 0x8040: "x0", 0x8041: "y0", 0x8042: "width",
           0x8043: "height", 0x8044: "angle", 0x8045: "reflect", 0x8049: "scan_rate", 0x804B: "motion"}
@@ -176,13 +176,7 @@ def recognises(head: bytes, path: Path) -> bool:
 
 def recognises_hdf5(head: bytes, path: Path) -> bool:
     """HDF5 whose root says so."""
-    if head[:8] != HDF5_MAGIC:
-        return False
-    try:
-        with h5py.File(path, "r") as file:
-            return str(_plain(file.attrs.get("file-format-info", ""))) == "JPK SCAN"
-    except Exception:  # HDF5 answers damage with errors of many kinds
-        return False
+    return told_by_groups(head, path, lambda file: str(_plain(file.attrs.get("file-format-info", ""))) == "JPK SCAN", False)
 
 
 def example(folder: Path) -> Path:

@@ -12,10 +12,10 @@ import numpy as np
 
 from datasets.errors import UnreadableFile
 from datasets.formats.hdf5_array import StoredArray, is_numeric, plain
+from datasets.formats.hdf5_layout import told_by_groups
 from datasets.formats.probes.scan_image import Channel, signals
 from datasets.formats.signal import Format, Signal
 
-HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
 VERSION, HEIGHT, BEFORE, SCALE = "topostats_file_version", "image", "image_original", "pixel_to_nm_scaling"
 KNOWN = (VERSION, HEIGHT, BEFORE, SCALE, "filename", "img_path")
 
@@ -48,13 +48,7 @@ def read(path: Path) -> tuple[Signal, ...]:
 
 def recognises(head: bytes, path: Path) -> bool:
     """HDF5 that states the version of TopoStats' layout."""
-    if head[:8] != HDF5_MAGIC:
-        return False
-    try:
-        with h5py.File(path, "r") as file:
-            return VERSION in file and HEIGHT in file
-    except Exception:  # HDF5 answers damage with errors of many kinds
-        return False
+    return told_by_groups(head, path, lambda file: VERSION in file and HEIGHT in file, False)
 
 
 def example(folder: Path) -> Path:

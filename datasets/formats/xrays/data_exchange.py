@@ -16,11 +16,11 @@ import numpy as np
 from datasets.errors import UnreadableFile
 from datasets.formats.contiguous import lazily
 from datasets.formats.hdf5_array import StoredArray, is_numeric, plain
+from datasets.formats.hdf5_layout import told_by_groups
 from datasets.formats.signal import Axis, Field, Format, Signal
 from datasets.formats.xrays.photon_energy import energy_in_name
 from datasets.units import compatible, converted, spelled
 
-HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
 AT_ONCE_BYTES, CHUNK_BYTES = 16 << 20, 16 << 20
 ROLES = {"data": "", "data_white": "flat field", "data_dark": "dark field"}
 STACKED = {"theta": ("tilt", "deg"), "angle": ("tilt", "deg"), "energy": ("photon_energy", "eV"), "time": ("time", "s")}
@@ -137,13 +137,7 @@ def _stack(path: Path, item: h5py.Dataset) -> Any:
 
 def recognises(head: bytes, path: Path) -> bool:
     """HDF5 with a stack under `exchange`."""
-    if head[:8] != HDF5_MAGIC:
-        return False
-    try:
-        with h5py.File(path, "r") as file:
-            return isinstance(file.get("exchange/data"), h5py.Dataset)
-    except Exception:  # HDF5 answers damage with errors of many kinds
-        return False
+    return told_by_groups(head, path, lambda file: isinstance(file.get("exchange/data"), h5py.Dataset), False)
 
 
 def example(folder: Path) -> Path:

@@ -14,9 +14,9 @@ import numpy as np
 
 from datasets.errors import UnreadableFile
 from datasets.formats.hdf5_array import StoredArray, plain
+from datasets.formats.hdf5_layout import told_by_groups
 from datasets.formats.signal import Axis, Field, Format, Signal
 
-HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
 FRAMES = ("intensities", "optical_depths", "references", "stxm")
 SAME = 1e-3
 """Pixels that differ by less than this part are of one size."""
@@ -77,13 +77,10 @@ def _signal(path: Path, sample: h5py.Group, group: h5py.Group, name: str) -> Sig
 
 def recognises(head: bytes, path: Path) -> bool:
     """HDF5 with a sample that names its version of xanespy and has frames."""
-    if head[:8] != HDF5_MAGIC:
-        return False
-    try:
-        with h5py.File(path, "r") as file:
-            return any(isinstance(g, h5py.Group) and "xanespy_version" in g.attrs for g in file.values())
-    except Exception:  # HDF5 answers damage with errors of many kinds
-        return False
+    def names_its_version(file: h5py.File) -> bool:
+        return any(isinstance(group, h5py.Group) and "xanespy_version" in group.attrs for group in file.values())
+
+    return told_by_groups(head, path, names_its_version, False)
 
 
 def example(folder: Path) -> Path:
