@@ -263,13 +263,6 @@ def test_nanoscope_numbers_of_four_bytes_that_declare_two_are_known_by_their_ver
     np.testing.assert_allclose(found["height"], expected["height"])
 
 
-def test_nanoscope_force_curves_are_refused_by_name(tmp_path):
-    path = nanoscope.example(tmp_path)
-    path.write_bytes(path.read_bytes().replace(b"\\*Ciao image list", b"\\*Ciao force image list"))
-    with pytest.raises(FileError, match="holds force curves"):
-        open_file(path)
-
-
 def test_a_nanoscope_unit_may_have_parentheses_of_its_own(tmp_path):
     path = nanoscope.example(tmp_path)
     plain = path.read_bytes()

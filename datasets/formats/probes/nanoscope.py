@@ -1,4 +1,4 @@
-r"""Bruker, Veeco and Digital Instruments Nanoscope images (.spm, .di, .000, .001 ...).
+r"""Bruker, Veeco and Digital Instruments Nanoscope images and force curves (.spm, .di, .pfc, .000, .001 ...).
 
 A text header of lines that begin with a backslash, in sections `\*Name`, ended by `\*File list end`; then one block of whole
 numbers per image at its `Data offset`. Known from files and from what Gwyddion, pySPM and SurfaceTopography (MIT) found out.
@@ -8,7 +8,8 @@ numbers per image at its `Data offset`. Known from files and from what Gwyddion,
   the instrument used for other settings and is not it.
 - From version 9.2 numbers are stored with 4 bytes even where `Bytes/pixel` is 2; it then only sets the scale.
 - `Scan size` is that of N pixels. Rows are stored from the bottom.
-- Files of version 4.2 and before, files with data as text and force curves are refused by name.
+- Force curves stand in sections of their own (`nanoscope_force`), alone or beside the images of their map.
+- Files of version 4.2 and before and files with data as text are refused by name.
 """
 
 import re
@@ -20,6 +21,8 @@ import numpy as np
 
 from datasets.errors import UnreadableFile
 from datasets.formats.dates import acquired
+from datasets.formats.probes.force_curve import curve_signals
+from datasets.formats.probes.nanoscope_force import force_curves
 from datasets.formats.probes.scan_image import Channel, number_and_unit, scaled, signals
 from datasets.formats.signal import Format, Signal
 
@@ -36,21 +39,25 @@ def read(path: Path) -> tuple[Signal, ...]:
     Raises
     ------
     UnreadableFile
-        If the header is cut off, holds no images or an image leads past the end of the file.
+        If the header is cut off, holds nothing that is known, or an image or a curve leads past the end of the file.
     """
     raw = path.read_bytes()
     sections = _sections(path, raw)
     everywhere = {key: value for name, section in sections if not name.endswith("image list") for key, value in section.items()}
-    curves = [name for name, _ in sections if name.endswith("force image list")]
-    images = [section for name, section in sections if name.endswith("image list") and name not in curves]
-    if (not images and curves) or everywhere.get("start context", "").strip() == "FOL":
-        raise UnreadableFile(path, "holds force curves of Nanoscope, which are not read; export them as text")
-    remarks = [f"{len(curves)} sets of force curves are not read"] if curves else []
-    channels = [_channel(path, raw, section, everywhere, remarks) for section in images]
-    if not channels:
+    curves = [section for name, section in sections if name.endswith("force image list")]
+    images = [section for name, section in sections if name.endswith("image list") and not name.endswith("force image list")]
+    if not images and not curves:
         raise UnreadableFile(path, f"holds no images, only {', '.join(sorted({name for name, _ in sections}))}")
-    metadata = {"sections": [{"section": name, **section} for name, section in sections]}
-    return signals(path, channels, metadata=metadata, conditions=_conditions(everywhere), remarks=remarks)
+    remarks: list[str] = []
+    channels = [_channel(path, raw, section, everywhere, remarks) for section in images]
+    about: dict[str, Any] = {"metadata": {"sections": [{"section": name, **section} for name, section in sections]},
+                             "conditions": _conditions(everywhere)}
+    maps = signals(path, channels, **about, remarks=remarks) if channels else ()
+    if not curves:
+        return maps
+    listed = next((section for name, section in sections if name.endswith("force list")), {})
+    said: list[str] = []
+    return (*maps, *curve_signals(path, force_curves(path, raw, curves, everywhere, listed, said), **about, remarks=said))
 
 
 def _sections(path: Path, raw: bytes) -> list[Section]:
@@ -145,7 +152,7 @@ def _conditions(everywhere: Mapping[str, str]) -> dict[str, Any]:
 def recognises(head: bytes, path: Path) -> bool:
     """A header that begins with its list of files."""
     del path
-    return head[:14].lower().startswith((b"\\*file list", b"\\*ec file list"))
+    return head[:20].lower().startswith((b"\\*file list", b"\\*ec file list", b"\\*force file list"))
 
 
 def example(folder: Path) -> Path:
@@ -161,5 +168,5 @@ def example(folder: Path) -> Path:
     return path
 
 
-NANOSCOPE = Format(name="nanoscope", suffixes=frozenset({".spm", ".di", ".000", ".001"}), recognises=recognises, read=read,
-                   version="1", example=example)
+NANOSCOPE = Format(name="nanoscope", suffixes=frozenset({".spm", ".di", ".pfc", ".000", ".001"}), recognises=recognises,
+                   read=read, version="2", example=example)
