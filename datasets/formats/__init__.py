@@ -32,7 +32,6 @@ from datasets.formats.electrons.oxford_patterns import OXFORD_PATTERNS
 from datasets.formats.electrons.pictures import PICTURES
 from datasets.formats.electrons.rosetta import ROSETTA
 from datasets.formats.electrons.slices import SLICES
-from datasets.formats.hdf5_guard import lost_objects, said
 from datasets.formats.hdf5_layout import HDF5_MAGIC
 from datasets.formats.infrared.agilent import AGILENT
 from datasets.formats.infrared.bwtek import BWTEK
@@ -188,8 +187,6 @@ def format_of(path: str | Path) -> Format:
     head = b"" if path.is_dir() else _head(path)
     if head.startswith(HDF5_MAGIC):
         hdf5_guard.lost_objects(path)  # or the library would not come back
-    claims = [fmt for fmt in FORMATS if _claims(fmt, head, path)]
-        lost_objects(path)  # or the library would not come back
     claims: list[Format] = []
     for asked in _in_turn(path.suffix.lower()):
         claims += [fmt for fmt in asked if _claims(fmt, head, path)]
