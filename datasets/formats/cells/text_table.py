@@ -117,10 +117,10 @@ def read_table(path: Path, header: int, names: Sequence[str], separator: str, en
             raise UnreadableFile(path, f"a row has more cells than the {len(names)} names",
                                  where=f"line {header + 2 + int(np.argmax(filled))}")
     notes += [f"{note} (row {len(frame)})" for note in _cut_off(path, separator, encoding)]
-    return frame, [*dict.fromkeys(notes), *_uneven(path, header, separator, len(frame))]
+    return frame, [*dict.fromkeys(notes), *_uneven(path, header, separator, names, len(frame))]
 
 
-def _uneven(path: Path, header: int, separator: str, rows: int) -> list[str]:
+def _uneven(path: Path, header: int, separator: str, names: Sequence[str], rows: int) -> list[str]:
     """Whether some rows have more or fewer cells than most, or lines were joined: values may have lost their places."""
     widths: Counter[int] = Counter()
     number = 0
@@ -135,6 +135,8 @@ def _uneven(path: Path, header: int, separator: str, rows: int) -> list[str]:
     usual = max(widths, key=lambda width: widths[width], default=0)
     joined = number - header - 1 - rows if widths else 0
     notes = [f"{joined} lines are taken for parts of cells in quotes: a quotation mark may be damaged"] if joined > 0 else []
+    if widths and usual + 1 < len(names):
+        notes.append(f"{len(names)} names stand over rows of {usual + 1} cells: names may stand over the wrong columns")
     odd = [number for width, number in first.items() if width != usual]
     if odd:
         notes.append(f"{widths.total() - widths[usual]} rows have more or fewer cells than most, the first in line {min(odd)}: "

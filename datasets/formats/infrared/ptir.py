@@ -82,7 +82,11 @@ def read(path: Path) -> tuple[Signal, ...]:
 def _channels(path: Path, group: h5py.Group, remarks: list[str]) -> list[_Measured]:
     about = {str(key): _plain(value) for key, value in group.attrs.items()}
     found = []
-    for name in sorted(n for n in group if n.startswith("Channel")):
+    channels = sorted(name for name in group if name.startswith("Channel"))
+    left = [name for name in group if name not in channels and isinstance(group.get(name), h5py.Group) and len(group[name])]
+    if left or not channels:
+        remarks.append(f"{group.name} has {', '.join(left) or 'nothing'} beside {len(channels)} channels")
+    for name in channels:
         if "Raw_Data" not in group[name]:
             remarks.append(f"{group.name}/{name} has no data")
             continue

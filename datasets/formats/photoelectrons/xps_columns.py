@@ -108,7 +108,7 @@ def _tables(path: Path, lines: list[str], separator: str) -> list[_Table]:
         values = _numbers(cells)
         if values is None:
             if any(cells):
-                if not _opens(line, cells) and (not waiting or (names and _was_row(cells, names))):
+                if not _opens(line, cells) and (not waiting or (names and _was_row(cells))):
                     raise UnreadableFile(path, f"expected numbers, found {line[:40]!r}", where=f"line {number}")
                 waiting = True
                 if line.startswith("Cycle "):
@@ -145,9 +145,9 @@ def _opens(line: str, cells: list[str]) -> bool:
         BINDING.match(cell) or KINETIC.match(cell) for cell in cells)
 
 
-def _was_row(cells: list[str], names: list[str]) -> bool:
-    """Whether a line with a word in it is otherwise a full row."""
-    return len(cells) == len(names) and 2 * sum(map(_is_number, cells)) > len(cells)
+def _was_row(cells: list[str]) -> bool:
+    """Whether a line with a word in it is otherwise a row."""
+    return 2 * sum(map(_is_number, cells)) > len(cells)
 
 
 def _is_number(text: str) -> bool:
