@@ -20,6 +20,7 @@ import sqlite3
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,8 @@ Floats = NDArray[np.float64]
 MAGIC = b"SQLite format 3\0"
 TABLES = frozenset({"Configuration", "Spectrum", "RawData", "CountRateData"})
 COLUMNS = "Node, EnergyChns, NonEnergyChns, Samples, ElectronEnergy, EnergyType, Step, EpassOrRR, Wf"
+STRAYS = ("SELECT COUNT(*) FROM RawData WHERE Node NOT IN (SELECT Node FROM Spectrum)",
+          "SELECT COUNT(DISTINCT RawID) FROM CountRateData WHERE RawID NOT IN (SELECT RawID FROM RawData)")
 DATE = "%Y-%b-%d %H:%M:%S.%f"
 
 
@@ -55,10 +58,14 @@ def read(path: Path) -> tuple[Signal, ...]:
             rows = base.execute(f"SELECT {COLUMNS} FROM Spectrum ORDER BY Node").fetchall()
             found = [signal for row in rows if (signal := _signal(path, base, row, names)) is not None]
             unmeasured = len(rows) - len(found)
+            strays = [count for (count,) in (base.execute(question).fetchone() for question in STRAYS)]
     except sqlite3.Error as error:
         raise UnreadableFile(path, f"is a damaged database: {error}", todo="copy it again") from error
     if not found:
         raise UnreadableFile(path, "holds no measured spectrum" + (f", {unmeasured} are planned" if unmeasured else ""))
+    if any(strays):
+        said = f"{strays[0]} scans belong to no spectrum and the counts of {strays[1]} to no scan: they are not read"
+        found = [replace(signal, warnings=(*signal.warnings, said)) for signal in found]
     return tuple(found)
 
 
