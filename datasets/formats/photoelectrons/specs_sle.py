@@ -160,8 +160,10 @@ def _signal(path: Path, base: sqlite3.Connection, row: tuple[Any, ...], names: d
     if np.isfinite(data).any() and not np.array_equal(data, np.rint(data), equal_nan=True):
         warnings.append("counts are interpolated by the program and no whole numbers: Poisson statistics hold only roughly")
     fields = {"intensity": Field(data, "count")}
-    if (through := _transmission(base, node, int(samples))) is not None and not still:
+    if not still and (through := _transmission(base, node, int(samples))) is not None:
         fields["transmission"] = Field(np.broadcast_to(through, data.shape), "1")
+    elif not still:
+        warnings.append("the file has no transmission of the analyser for each point of this spectrum")
     stated = {"species": title, "photon_energy_eV": photons.pop() if len(photons) == 1 else None,
               "pass_energy_eV": float(pass_energy), "work_function_eV": float(work),
               "dwell_time_s": dwell if dwell > 0 else None, "acquired": dates[0].isoformat() if dates[0] else None}
