@@ -88,7 +88,10 @@ def look(item, lost, misfits, depth, until):
         return
     for name in names:
         try:
-            if isinstance(item.get(name, getlink=True), h5py.HardLink) and depth < 32:
+            link = item.get(name, getlink=True)
+            if link is None:  # listed, but not found
+                raise KeyError(name)
+            if isinstance(link, h5py.HardLink) and depth < 32:
                 look(item[name], lost, misfits, depth + 1, until)
         except Exception:
             lost.append(f"{item.name.rstrip('/')}/{name}")
