@@ -11,7 +11,7 @@ from datasets.errors import UnknownFormat
 from datasets.formats.electrons.mrc_header import tilt_angles
 from datasets.formats.xrays.energy_beside import collected_by, listed
 
-IMAGES = (".mrc", ".st", ".map", ".ali", ".tif", ".tiff", ".eer", ".dm3", ".dm4", ".mib", ".xrm", ".txrm")
+IMAGES = (".mrc", ".st", ".map", ".ali", ".tif", ".tiff", ".eer", ".dm3", ".dm4", ".mib", ".xrm", ".txrm", ".bsp", ".dmt")
 KEY = re.compile(rb"^\[?(ZValue|FrameSet|MontSection|T|PixelSpacing|ImageFile)\s*=", re.MULTILINE)
 IMAGE_FILE = re.compile(r"^ImageFile\s*=\s*(.*\S)", re.MULTILINE)
 
@@ -21,9 +21,9 @@ def fault(head: bytes, path: Path) -> UnknownFormat | None:
     what = next((said for is_one, said in KINDS if is_one(head, path)), None)
     if what is None:
         return None
-    stems = {path.stem, Path(path.stem).stem, *collected_by(path)}
+    stems = {path.stem.lower(), Path(path.stem).stem.lower(), *collected_by(path)}  # Agilent's names differ in capitals
     beside = sorted(p.name for p in path.parent.iterdir()
-                    if p.suffix.lower() in IMAGES and {p.stem, p.name, p.name.lower()} & stems)
+                    if p.suffix.lower() in IMAGES and {p.stem.lower(), p.name.lower()} & stems)
     return UnknownFormat(path, what(path), todo=f"read {beside[0]}, which takes it along" if beside else
                          "it holds no image: the file with the images is not beside it")
 
