@@ -24,6 +24,7 @@ from datasets.errors import UnreadableFile
 from datasets.formats.probes.gwyddion_tree import part, positive, unit_under
 from datasets.formats.probes.scan_image import unit_of, variable_name
 from datasets.formats.signal import Axis, Field, Signal
+from datasets.units import compatible, converted
 
 Parts = dict[str, Any]
 LABELS = ("bottom_label", "left_label", "top_label", "right_label")
@@ -71,6 +72,7 @@ def _spectra(path: Path, name: str, spectra: Parts, title: str) -> Iterator[Sign
     if places.size != 2 * len(lines):
         raise UnreadableFile(path, f"has {len(lines)} spectra and {places.size} numbers of their places", where=name)
     lateral = unit_of(unit_under(spectra, "si_unit_xy"))
+    lateral = lateral if compatible(lateral, "nm") else ""
     like: dict[tuple[Any, ...], list[int]] = {}
     for number, line in enumerate(lines):
         size, data = line.get("res", 0), _numbers(line, "data")
@@ -85,9 +87,9 @@ def _spectra(path: Path, name: str, spectra: Parts, title: str) -> Iterator[Sign
         step = positive(real) / size
         known = np.isfinite(step)
         abscissa = Axis.even(along_name, size, step if known else 1.0, float(offset), unit_of(along) if known else "")
-        where = places.reshape(-1, 2)[chosen]
+        where = places.reshape(-1, 2)[chosen] * (float(converted(1.0, lateral, "nm")) if lateral else 1.0)
         position = Axis("position", np.array(chosen, np.float64), "",
-                        {"position_x": (where[:, 0], lateral), "position_y": (where[:, 1], lateral)} if lateral else {})
+                        {"position_x": (where[:, 0], "nm"), "position_y": (where[:, 1], "nm")} if lateral else {})
         data = np.stack([_numbers(lines[i], "data") for i in chosen])
         fields = {what if what != along_name else "value": Field(data, unit_of(unit))}
         yield Signal(title, (position, abscissa), fields, path,
