@@ -74,8 +74,10 @@ from datasets.formats.probes.surface_sdf import SURFACE_SDF
 from datasets.formats.probes.topostats import TOPOSTATS
 from datasets.formats.probes.wsxm import WSXM
 from datasets.formats.signal import Axis, Field, Format, Signal
+from datasets.formats.xrays.cxi import CXI
 from datasets.formats.xrays.data_exchange import DATA_EXCHANGE
 from datasets.formats.xrays.nexus_xray import NEXUS_XRAY
+from datasets.formats.xrays.ptypy_hdf import PTYPY_HDF
 from datasets.formats.xrays.stxm_hdr import STXM_HDR
 from datasets.formats.xrays.xanespy_frames import XANESPY_FRAMES
 from datasets.formats.xrays.xas_columns import XAS_COLUMNS
@@ -166,6 +168,8 @@ FORMATS: tuple[Format, ...] = (
     NEXUS_PROBE,
     NEXUS_XRAY,
     XANESPY_FRAMES,
+    CXI,
+    PTYPY_HDF,
     *APT_IONS,
     *APT_RANGES,
     *APT_HITS,

@@ -14,6 +14,7 @@ from datasets.formats.electrons.mrc_header import promised_size
 from datasets.formats.hdf5_layout import told_by_groups
 from datasets.formats.nexus_application import is_probe, is_xray
 from datasets.formats.tiff_tags import is_jpk, is_park
+from datasets.formats.xrays.cxi import is_cxi
 from datasets.formats.zip_members import zip_members
 
 TIFF_MAGICS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
@@ -165,6 +166,8 @@ def hdf5_layout(head: bytes, path: Path) -> str:
 
 
 def _layout(file: h5py.File) -> str:
+    if is_cxi(file):
+        return ""
     if "Version" in file and "Data" in file and isinstance(file["Version"], h5py.Dataset):
         return "velox"
     if "Experiments" in file and ("file_format" in file.attrs or "file_format_version" in file.attrs):
