@@ -27,6 +27,7 @@ from datasets.formats.electrons.ctf import CTF
 from datasets.formats.electrons.edax_patterns import EDAX_PATTERNS
 from datasets.formats.electrons.emsoft import EMSOFT
 from datasets.formats.electrons.h5ebsd import H5EBSD
+from datasets.formats.electrons.mrcz import MRCZ
 from datasets.formats.electrons.nordif import NORDIF
 from datasets.formats.electrons.oxford_patterns import OXFORD_PATTERNS
 from datasets.formats.electrons.pictures import PICTURES
@@ -98,6 +99,7 @@ COMPRESSED = Format(name="compressed", suffixes=frozenset({".gz", ".bz2"}), reco
 
 FORMATS: tuple[Format, ...] = (
     *ROSETTA,
+    MRCZ,
     ANG,
     CTF,
     H5EBSD,

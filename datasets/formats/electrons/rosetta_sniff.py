@@ -10,7 +10,7 @@ from pathlib import Path
 
 import h5py
 
-from datasets.formats.electrons.mrc_header import promised_size
+from datasets.formats.electrons.mrc_header import is_packed, promised_size
 from datasets.formats.hdf5_layout import told_by_groups
 from datasets.formats.nexus_application import is_probe, is_xray
 from datasets.formats.tiff_tags import is_jpk, is_park
@@ -35,7 +35,7 @@ def is_dm(head: bytes, path: Path) -> bool:
 
 def is_mrc(head: bytes, path: Path) -> bool:
     """MRC or CCP4 map: `MAP ` at byte 208, or a plausible header of older files whose sizes add up to the file's."""
-    if len(head) < 1024:
+    if len(head) < 1024 or is_packed(head, path):
         return False
     size, endian = promised_size(head)
     if head[208:211] == b"MAP":
