@@ -245,10 +245,47 @@ def test_a_wsxm_range_keeps_its_decimals_and_its_zero(tmp_path):
     assert any("they run from 0 to 383" in w for w in moved.attrs["warnings"])
 
 
-def test_a_wsxm_curve_is_refused_by_name(tmp_path):
-    path = tmp_path / "a.cur"
-    path.write_bytes(b"WSxM file copyright WSxM solutions\r\nIV File\r\nImage header size: 100\r\n" + bytes(100))
-    with pytest.raises(FileError, match=r"^a\.cur: is no image but 'IV File'"):
+def wsxm_curve(path, rows, general, what="FZ curve file"):
+    """A curve of WSxM, as AtomicJ and SciFiReaders describe it."""
+    general = {"Number of lines": rows.shape[1] // 2, "Number of points": len(rows), "X axis text": "Z[nm]",
+               "X axis unit": "nm", "Y axis text": "Normal force [V]", "Y axis unit": "V", **general}
+    body = ["[Control]", "    Number of Curves in this serie: 1", "[General Info]",
+            *(f"    {key}: {value}" for key, value in general.items()), "[Header end]", ""]
+    text, size = "", 0
+    for _ in range(2):
+        text = "\r\n".join(["WSxM file copyright WSxM solutions", what, f"Image header size: {size:4d}", *body])
+        size = len(text)
+    path.write_bytes(text.encode("latin-1") + "".join(" ".join(f"{v:g}" for v in row) + "\r\n" for row in rows).encode())
+    return path
+
+
+def test_a_wsxm_curve_there_and_back_is_scaled_by_its_own_factor(tmp_path):
+    z = np.arange(5.0)
+    rows = np.column_stack([z, 2 * z, z, 3 * z])
+    path = wsxm_curve(tmp_path / "a.cur", rows, {"Conversion Factor 00": "0.5 nN", "Conversion Offset 00": "1 nN",
+                                                "Channel is inverted": "Yes"})
+    (signal,) = open_file(path)
+    assert [axis.name for axis in signal.axes] == ["curve", "z"]
+    np.testing.assert_allclose(signal.fields["normal_force"].data, [1 - z, 1 - 1.5 * z])
+    assert signal.fields["normal_force"].units == "nN"
+    assert read_acquisitions(path)[0].attrs["technique"] == "unknown"  # it has no clock
+
+
+def test_wsxm_curves_that_go_and_come_along_other_places_keep_both(tmp_path):
+    there, back = np.arange(5.0), np.arange(5.0)[::-1]
+    path = wsxm_curve(tmp_path / "a.cur", np.column_stack([there, there, back, back]), {}, "Generic curve file")
+    (signal,) = open_file(path)
+    np.testing.assert_array_equal(signal.fields["z"].data, [there, back])
+    np.testing.assert_array_equal(signal.fields["normal_force"].data, [there, back])
+
+
+def test_a_wsxm_curve_that_was_cut_or_is_something_else_is_refused(tmp_path):
+    path = wsxm_curve(tmp_path / "a.cur", np.ones((6, 2)), {})
+    path.write_bytes(path.read_bytes()[:-6])
+    with pytest.raises(FileError, match="declares 6 points and holds"):
+        open_file(path)
+    path.write_bytes(b"WSxM file copyright WSxM solutions\r\nMovie file\r\nImage header size: 100\r\n" + bytes(100))
+    with pytest.raises(FileError, match=r"^a\.cur: is 'Movie file', neither an image nor a curve of WSxM"):
         open_file(path)
 
 

@@ -27,6 +27,7 @@ from datasets.formats.electrons.ctf import CTF
 from datasets.formats.electrons.edax_patterns import EDAX_PATTERNS
 from datasets.formats.electrons.emsoft import EMSOFT
 from datasets.formats.electrons.h5ebsd import H5EBSD
+from datasets.formats.electrons.mrcz import MRCZ
 from datasets.formats.electrons.nordif import NORDIF
 from datasets.formats.electrons.oxford_patterns import OXFORD_PATTERNS
 from datasets.formats.electrons.pictures import PICTURES
@@ -74,8 +75,10 @@ from datasets.formats.probes.surface_sdf import SURFACE_SDF
 from datasets.formats.probes.topostats import TOPOSTATS
 from datasets.formats.probes.wsxm import WSXM
 from datasets.formats.signal import Axis, Field, Format, Signal
+from datasets.formats.xrays.cxi import CXI
 from datasets.formats.xrays.data_exchange import DATA_EXCHANGE
 from datasets.formats.xrays.nexus_xray import NEXUS_XRAY
+from datasets.formats.xrays.ptypy_hdf import PTYPY_HDF
 from datasets.formats.xrays.stxm_hdr import STXM_HDR
 from datasets.formats.xrays.xanespy_frames import XANESPY_FRAMES
 from datasets.formats.xrays.xas_columns import XAS_COLUMNS
@@ -96,6 +99,7 @@ COMPRESSED = Format(name="compressed", suffixes=frozenset({".gz", ".bz2"}), reco
 
 FORMATS: tuple[Format, ...] = (
     *ROSETTA,
+    MRCZ,
     ANG,
     CTF,
     H5EBSD,
@@ -166,6 +170,8 @@ FORMATS: tuple[Format, ...] = (
     NEXUS_PROBE,
     NEXUS_XRAY,
     XANESPY_FRAMES,
+    CXI,
+    PTYPY_HDF,
     *APT_IONS,
     *APT_RANGES,
     *APT_HITS,

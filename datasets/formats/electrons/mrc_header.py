@@ -73,6 +73,10 @@ class MrcHeader:
     remarks: tuple[str, ...] = ()
 
 
+PER_COMPRESSOR, MOST_PACKED_MODE = 1000, 64_000
+"""MRCZ adds this to a mode for each number of its compressor."""
+
+
 def promised_size(head: bytes) -> tuple[int, str]:
     """Bytes that the first 1024 of a file promise, and its endianness; (0, "") where no endianness makes sense of them."""
     for endian in "<>":
@@ -82,6 +86,26 @@ def promised_size(head: bytes) -> tuple[int, str]:
             row_bytes = (nx + 1) // 2 if mode == 101 else int(nx * MODE_BYTES[mode])
             return BASE_BYTES + extended + nz * ny * row_bytes, endian
     return 0, ""
+
+
+def is_packed(head: bytes, path: Path) -> bool:
+    """MRCZ: a mode of MRC and a compressor, and a blosc chunk of the size of an image where the first one should be."""
+    if len(head) < BASE_BYTES:
+        return False
+    columns, rows, images, mode = struct.unpack_from("<4i", head)
+    extended, = struct.unpack_from("<i", head, 92)
+    frame = packed_frame_bytes(columns, rows, mode % PER_COMPRESSOR)
+    if not PER_COMPRESSOR <= mode < MOST_PACKED_MODE or min(columns, rows, images, frame) < 1 or extended < 0:
+        return False
+    with path.open("rb") as file:
+        file.seek(BASE_BYTES + extended)
+        chunk = file.read(16)
+    return len(chunk) == 16 and struct.unpack_from("<I", chunk, 4)[0] == frame
+
+
+def packed_frame_bytes(columns: int, rows: int, mode: int) -> int:
+    """Bytes of an image; 0 for a mode that is none. Two pixels of mode 101 share a byte."""
+    return (columns * rows + 1) // 2 if mode == 101 else int(columns * rows * MODE_BYTES.get(mode, 0))
 
 
 def read_header(path: Path) -> MrcHeader | None:

@@ -54,7 +54,7 @@ from datasets.formats.electrons.rosetta_bounded import bounded
 from datasets.formats.electrons.rosetta_edax import beside_edax, is_edax, is_empad, raw_of_empad, read_edax, read_empad
 from datasets.formats.electrons.rosetta_metadata import conditions_of, kind_of
 from datasets.formats.electrons.rosetta_mrc import read_mrc
-from datasets.formats.hdf5_array import is_numeric
+from datasets.formats.hdf5_array import is_numeric, plain
 from datasets.formats.signal import Axis, Field, Format, Signal, no_companions
 from datasets.formats.xrays.energy_beside import energy_list, listed_energies
 from datasets.provenance import jsonable
@@ -79,6 +79,9 @@ FAR_PIXELS = 1e6
 
 COUNTS = frozenset({"count", "counts", "electrons (counts)", "x-rays (counts)", "e-"})
 """Words for an intensity that counts something, lower case."""
+
+OF_PY4DSTEM = {"Rx": "y", "Ry": "x", "Qx": "dy", "Qy": "dx"}
+"""py4DSTEM counts rows along x: its axis of a 4D-STEM block -> what it is here."""
 
 Rosetta = dict[str, Any]
 """One signal as RosettaSciIO gives it: data, axes, metadata, original_metadata."""
@@ -609,8 +612,29 @@ def _read_tvips(path: Path, lazy: bool) -> list[Rosetta]:
 
 
 def _read_ncem(path: Path, lazy: bool) -> list[Rosetta]:
-    """NCEM EMD; datasets are never stacked because their names resemble each other."""
-    return _plain(emd, path, lazy, stack_group=False)
+    """NCEM EMD; datasets are never stacked because their names resemble each other.
+
+    py4DSTEM and emdfile write EMD 1.0, whose lists of points RosettaSciIO passes over in silence: they are named.
+    """
+    found = _plain(emd, path, lazy, stack_group=False)
+    for one in found:
+        if {axis["name"] for axis in one["axes"]} == set(OF_PY4DSTEM):
+            one["metadata"].setdefault("Signal", {})["signal_type"] = "electron_diffraction"
+            for axis in one["axes"]:
+                axis["name"] = OF_PY4DSTEM[axis["name"]]
+    points: list[str] = []
+
+    def look(name: str, item: Any) -> None:
+        if str(plain(item.attrs.get("emd_group_type")) or "").startswith("pointlist"):
+            points.append(name)
+
+    with h5py.File(path, "r") as file:
+        file.visititems(look)
+    if found and points:
+        found[0].setdefault("warnings", []).append(
+            f"lists of points are not read: {', '.join(points[:5])}"
+            + (f" and {len(points) - 5} more" if len(points) > 5 else ""))
+    return found
 
 
 def _read_hspy(path: Path, lazy: bool) -> list[Rosetta]:

@@ -10,10 +10,11 @@ from pathlib import Path
 
 import h5py
 
-from datasets.formats.electrons.mrc_header import promised_size
+from datasets.formats.electrons.mrc_header import is_packed, promised_size
 from datasets.formats.hdf5_layout import told_by_groups
 from datasets.formats.nexus_application import is_probe, is_xray
 from datasets.formats.tiff_tags import is_jpk, is_park
+from datasets.formats.xrays.cxi import is_cxi
 from datasets.formats.zip_members import zip_members
 
 TIFF_MAGICS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
@@ -34,7 +35,7 @@ def is_dm(head: bytes, path: Path) -> bool:
 
 def is_mrc(head: bytes, path: Path) -> bool:
     """MRC or CCP4 map: `MAP ` at byte 208, or a plausible header of older files whose sizes add up to the file's."""
-    if len(head) < 1024:
+    if len(head) < 1024 or is_packed(head, path):
         return False
     size, endian = promised_size(head)
     if head[208:211] == b"MAP":
@@ -165,6 +166,8 @@ def hdf5_layout(head: bytes, path: Path) -> str:
 
 
 def _layout(file: h5py.File) -> str:
+    if is_cxi(file):
+        return ""
     if "Version" in file and "Data" in file and isinstance(file["Version"], h5py.Dataset):
         return "velox"
     if "Experiments" in file and ("file_format" in file.attrs or "file_format_version" in file.attrs):

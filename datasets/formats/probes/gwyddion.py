@@ -1,143 +1,68 @@
-"""Gwyddion's own files (.gwy): height maps, volumes and curves in a tree of named things.
+"""Gwyddion's own files (.gwy): height maps, volumes and curves in a tree of named things (`gwyddion_tree`).
 
-Source: Gwyddion user guide, "Gwyddion native format" (not open here; as gwyfile 0.3 (MIT) reads and writes it). After "GWYP" an
-object: its class name, 4 bytes of size, components; a component is a name, one letter for its type (b, c, i, q, d, s, o; in
-capitals for arrays, whose length comes first) and the value, little-endian. `/N/data` of class GwyDataField is a map of xres x
-yres numbers over xreal x yreal in si_unit_xy, row 0 at the top; `/N/data/title` its title. GwyBrick is a volume.
+Source: Gwyddion user guide, "Gwyddion native format" (as gwyfile 0.3 (MIT) reads and writes it). `/N/data`, a GwyDataField,
+is a map of xres x yres numbers over xreal x yreal in si_unit_xy, row 0 at the top; `/N/data/title` its title. GwyBrick is a
+volume; `gwyddion_curves` reads graphs, spectra, scattered points and maps of curves.
 
-Maps and volumes are read, masks as channels `mask`. Curves, spectra and profiles are named in a warning. A size that is not
-positive leaves the map uncalibrated.
+Masks are channels `mask`. A size that is not positive leaves the map uncalibrated.
 """
 
 import struct
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from datasets.errors import UnreadableFile
+from datasets.formats.probes.gwyddion_curves import KINDS, beside_maps
+from datasets.formats.probes.gwyddion_tree import MAGIC, OLD_MAGIC, positive, tree, unit_under
 from datasets.formats.probes.scan_image import Channel, signals
 from datasets.formats.signal import Axis, Field, Format, Signal
 
-MAGIC = b"GWYP"
-OLD_MAGIC = b"GWYO"
-ATOMS = {b"b": "<?", b"c": "<b", b"i": "<i", b"q": "<q", b"d": "<d"}
-ARRAYS = {b"C": "i1", b"I": "<i4", b"Q": "<i8", b"D": "<f8"}
-DEEPEST = 40
-
-
-class _Ended(ValueError):
-    """The bytes end, or do not mean what they should, at `place`."""
-
-    def __init__(self, what: str, place: int) -> None:
-        super().__init__(what)
-        self.place = place
+NO_DATA = ("GwyContainer", "GwySelection", "GwyStringList", "GwySIUnit", "GwyRGBA")
+"""Classes that say how data are shown and worked on."""
 
 
 def read(path: Path) -> tuple[Signal, ...]:
-    """Every map and volume of a file.
+    """Every map, volume and set of curves of a file.
 
     Raises
     ------
     UnreadableFile
-        Naming the byte at which the tree breaks off.
+        Naming the byte at which the tree breaks off, or what does not fit.
     """
-    raw = path.read_bytes()
-    if raw.startswith(OLD_MAGIC):
-        raise UnreadableFile(path, "is of the first Gwyddion format; open and save it with a Gwyddion of today")
-    try:
-        _, root, end = _object(raw, len(MAGIC), len(raw), 0)
-    except _Ended as error:
-        raise UnreadableFile(path, str(error), where=f"byte {error.place}", todo="the file is truncated or damaged") from None
-    if end != len(raw):
-        raise UnreadableFile(path, f"its tree ends at byte {end}, the file at {len(raw)}")
+    root = tree(path, path.read_bytes())
     channels = []
-    volumes = []
-    remarks = []
+    others: list[Signal] = []
+    remarks: list[str] = []
     metadata: dict[str, Any] = {}
     for name, value in root.items():
         if isinstance(value, tuple) and value[0] == "GwyDataField":
             channels.append(_map(path, name, value[1], root))
         elif isinstance(value, tuple) and value[0] == "GwyBrick":
-            volumes.append(_volume(path, name, value[1], root))
-        elif isinstance(value, tuple) and value[0] in ("GwySpectra", "GwyGraphModel", "GwySurface", "GwyLawn"):
-            remarks.append(f"{name} is a {value[0]} and is not read")
+            others.append(_volume(path, name, value[1], root))
+        elif isinstance(value, tuple) and value[0] in KINDS:
+            others += beside_maps(path, name, value[0], value[1], root)
         elif isinstance(value, tuple) and value[0] == "GwyContainer" and name.endswith("/meta"):
             metadata[name] = {k: v for k, v in value[1].items() if isinstance(v, str)}
-    if not channels and not volumes:
-        raise UnreadableFile(path, "holds no map and no volume", where="; ".join(remarks))
-    maps = signals(path, channels, metadata=metadata, remarks=remarks) if channels else ()
-    return (*maps, *volumes)
-
-
-def _object(raw: bytes, at: int, limit: int, depth: int) -> tuple[str, dict[str, Any], int]:
-    kind, at = _text(raw, at, limit)
-    size, at = _number(raw, at, limit, "<I")
-    end = at + size
-    if end > limit or depth > DEEPEST:
-        raise _Ended(f"an object of class {kind[:40]!r} declares {size} bytes, {limit - at} are left", at)
-    parts: dict[str, Any] = {}
-    while at < end:
-        name, at = _text(raw, at, end)
-        letter, at = raw[at:at + 1], at + 1
-        parts[name], at = _value(raw, at, end, letter, depth)
-    return kind, parts, end
-
-
-def _value(raw: bytes, at: int, limit: int, letter: bytes, depth: int) -> tuple[Any, int]:
-    if letter == b"s":
-        return _text(raw, at, limit)
-    if letter in ATOMS:
-        return _number(raw, at, limit, ATOMS[letter])
-    if letter == b"o":
-        kind, parts, at = _object(raw, at, limit, depth + 1)
-        return (kind, parts), at
-    if letter in ARRAYS:
-        count, at = _number(raw, at, limit, "<I")
-        dtype = np.dtype(ARRAYS[letter])
-        if at + count * dtype.itemsize > limit:
-            raise _Ended(f"an array declares {count} numbers, {limit - at} bytes are left", at)
-        return np.frombuffer(raw, dtype, count, at), at + count * dtype.itemsize
-    if letter in (b"S", b"O"):
-        count, at = _number(raw, at, limit, "<I")
-        if count > limit - at:
-            raise _Ended(f"an array declares {count} parts, {limit - at} bytes are left", at)
-        found = []
-        for _ in range(count):
-            one, at = _value(raw, at, limit, letter.lower(), depth)
-            found.append(one)
-        return found, at
-    raise _Ended(f"a component has the type {letter!r}, which is none", at)
-
-
-def _text(raw: bytes, at: int, limit: int) -> tuple[str, int]:
-    end = raw.find(b"\0", at, limit)
-    if end < 0:
-        raise _Ended("a text has no end", at)
-    return raw[at:end].decode("utf-8", "replace"), end + 1
-
-
-def _number(raw: bytes, at: int, limit: int, form: str) -> tuple[Any, int]:
-    size = struct.calcsize(form)
-    if at + size > limit:
-        raise _Ended("a number is cut off", at)
-    return struct.unpack_from(form, raw, at)[0], at + size
-
-
-def _unit(field: dict[str, Any], name: str) -> str:
-    unit = field.get(name)
-    return str(unit[1].get("unitstr", "")) if isinstance(unit, tuple) else ""
+        elif isinstance(value, tuple) and not value[0].startswith(NO_DATA):
+            remarks.append(f"{name} is a {value[0]} and is not read")
+    if not channels and not others:
+        raise UnreadableFile(path, "holds no map, no volume and no curve")
+    maps = signals(path, channels, metadata=metadata) if channels else ()
+    return tuple(replace(signal, warnings=(*signal.warnings, *remarks)) for signal in (*maps, *others))
 
 
 def _map(path: Path, name: str, field: dict[str, Any], root: dict[str, Any]) -> Channel:
     shape = _shape(path, name, field, ("yres", "xres"))
     title = root.get(f"{name}/title", root.get(f"{name}/data/title", ""))
-    lateral = _unit(field, "si_unit_xy")
-    pixel = tuple(_positive(field.get(f"{axis}real")) / size for axis, size in zip("yx", shape, strict=True))
+    lateral = unit_under(field, "si_unit_xy")
+    pixel = tuple(positive(field.get(f"{axis}real")) / size for axis, size in zip("yx", shape, strict=True))
     origin = tuple(float(field.get(f"{axis}off", 0.0)) for axis in "yx")
     named = title if isinstance(title, str) and title else name.strip("/").replace("/", " ")
     label = "mask" if name.endswith("/mask") else named
-    return Channel(label, field["data"].reshape(shape), _unit(field, "si_unit_z"), (pixel[0], pixel[1]), lateral,
+    return Channel(label, field["data"].reshape(shape), unit_under(field, "si_unit_z"), (pixel[0], pixel[1]), lateral,
                    origin=(origin[0], origin[1]))
 
 
@@ -145,11 +70,11 @@ def _volume(path: Path, name: str, brick: dict[str, Any], root: dict[str, Any]) 
     shape = _shape(path, name, brick, ("zres", "yres", "xres"))
     axes = []
     for axis, size in zip("zyx", shape, strict=True):
-        step, unit = _positive(brick.get(f"{axis}real")) / size, _unit(brick, f"si_unit_{axis}")
+        step, unit = positive(brick.get(f"{axis}real")) / size, unit_under(brick, f"si_unit_{axis}")
         axes.append(Axis.even(axis, size, step if np.isfinite(step) else 1.0, float(brick.get(f"{axis}off", 0.0)),
                               unit if np.isfinite(step) else ""))
     title = root.get(f"{name}/title", path.stem)
-    return Signal(str(title), tuple(axes), {"data": Field(brick["data"].reshape(shape), _unit(brick, "si_unit_w"))}, path,
+    return Signal(str(title), tuple(axes), {"data": Field(brick["data"].reshape(shape), unit_under(brick, "si_unit_w"))}, path,
                   kind="AFM volume")
 
 
@@ -161,10 +86,6 @@ def _shape(path: Path, name: str, field: dict[str, Any], keys: tuple[str, ...]) 
         held = data.size if isinstance(data, np.ndarray) else "no"
         raise UnreadableFile(path, f"declares {' x '.join(map(str, shape))} numbers and holds {held}", where=name)
     return shape
-
-
-def _positive(value: Any) -> float:
-    return float(value) if isinstance(value, float) and 0 < value < float("inf") else float("nan")
 
 
 def recognises(head: bytes, path: Path) -> bool:
@@ -192,4 +113,4 @@ def example(folder: Path) -> Path:
     return path
 
 
-GWYDDION = Format(name="gwyddion", suffixes=frozenset({".gwy"}), recognises=recognises, read=read, version="1", example=example)
+GWYDDION = Format(name="gwyddion", suffixes=frozenset({".gwy"}), recognises=recognises, read=read, version="2", example=example)

@@ -1,4 +1,4 @@
-"""WSxM images (.top, .stp, .tom ...), Nanotec and others.
+"""WSxM images (.top, .stp, .tom ...) and curves (.cur), Nanotec and others.
 
 Text lines: copyright, "SxM Image file", the size of the header in bytes, sections in brackets until [Header end]; then rows of
 short, integer, float or double numbers, little-endian, rotated by half a turn. Known from files and from what Gwyddion and
@@ -8,6 +8,7 @@ SurfaceTopography (MIT) found out.
   keeps the height of the scan above the instrument's zero. AFMReader drops the decimals of the amplitude and the zero with it.
 - Floating-point numbers are in the unit of `Z Amplitude`.
 - Amplitudes of x and y are the size of N pixels.
+- Curves have a header of the same form and their numbers as text (`wsxm_curve`).
 """
 
 import re
@@ -20,16 +21,18 @@ from numpy.typing import NDArray
 from datasets.errors import UnreadableFile
 from datasets.formats.dates import acquired
 from datasets.formats.probes.scan_image import Channel, number_and_unit, scaled, signals
+from datasets.formats.probes.wsxm_curve import read_curves
 from datasets.formats.signal import Format, Signal
 
 MAGIC = b"WSxM file copyright"
 NUMBERS = {"short": "<i2", "integer": "<i4", "long": "<i4", "float": "<f4", "double": "<f8"}
+CURVES = re.compile(r"(FZ curve|IV|Generic curve) file", re.IGNORECASE)
 MOST_HEADER_BYTES = 1 << 20
 DATES = ("%d/%m/%Y, %H:%M:%S.%f", "%d/%m/%Y, %H:%M:%S", "%d/%m/%Y %H:%M:%S")
 
 
 def read(path: Path) -> tuple[Signal, ...]:
-    """The image of a file.
+    """The image of a file, or its curves.
 
     Raises
     ------
@@ -39,13 +42,18 @@ def read(path: Path) -> tuple[Signal, ...]:
     raw = path.read_bytes()
     match = re.search(rb"Image header size:\s*(\d{1,7})", raw[:512])
     lines = raw[:512].splitlines()
-    if match is None or b"Image file" not in lines[1]:
-        what = lines[1][:40].decode("latin-1") if len(lines) > 1 else "nothing"
-        raise UnreadableFile(path, f"is no image but {what!r}; only images of WSxM are read")
+    what = lines[1][:40].decode("latin-1").strip() if len(lines) > 1 else "nothing"
+    curves = CURVES.fullmatch(what)
+    if match is None or not (curves or "Image file" in what):
+        raise UnreadableFile(path, f"is {what!r}, neither an image nor a curve of WSxM")
     start = int(match[1])
     if start > min(len(raw), MOST_HEADER_BYTES):
         raise UnreadableFile(path, f"declares a header of {start} bytes and has {len(raw)}", todo="the file is truncated")
     header = _header(raw[:start].decode("latin-1"))
+    if path.suffix.lower() == ".curves" or raw.count(b"Image header size:") > 1:
+        raise UnreadableFile(path, "is a series of curves; only single curves (.cur) and images of WSxM are read")
+    if curves:
+        return read_curves(path, raw[start:].decode("latin-1"), header, DATES)
     general = header.get("General Info", {})
     data, remarks = _heights(path, raw, start, header)
     x, unit = number_and_unit(header.get("Control", {}).get("X Amplitude", ""))
@@ -125,5 +133,5 @@ def example(folder: Path) -> Path:
     return path
 
 
-WSXM = Format(name="wsxm", suffixes=frozenset({".top", ".stp", ".tom"}), recognises=recognises, read=read, version="1",
+WSXM = Format(name="wsxm", suffixes=frozenset({".top", ".stp", ".tom", ".cur"}), recognises=recognises, read=read, version="2",
               example=example)
