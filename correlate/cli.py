@@ -293,12 +293,13 @@ def told_model(result: dict[str, object]) -> int:
 
 def _drafted(folder: Path, jobs: int | None) -> int:
     from correlate.draft import draft_study, write_draft
+    from datasets.errors import printable
 
     with progress("looking at files") as report:
         draft = draft_study(folder, jobs=jobs, report=report)
     path = write_draft(draft, folder)
     for item in draft.left_out:
-        say(f"[yellow]left out[/] {escape(item.path)}: {escape(item.why)}")
+        say(f"[yellow]left out[/] {escape(printable(item.path))}: {escape(printable(item.why))}")
     say(f"{escape(str(path))}: {len(draft.sheet.files)} files of {len(draft.sheet.samples)} samples, "
         f"{len(draft.left_out)} left out, {len(draft.passed)} passed over")
     say(f"it holds guesses: read it, correct it, then: correlate import {escape(str(folder))}")

@@ -15,9 +15,9 @@ from pathlib import Path
 
 from correlate.executor import Report, mapped
 from correlate.folder import Found, Passed, contents
-from correlate.names import Guess, conditions_of, sample_name, samples_of, unsettled_words
+from correlate.names import Guess, conditions_of, is_called_a_copy, sample_name, samples_of, unsettled_words
 from datasets.acquisition import interpret, technique_of
-from datasets.errors import DatasetError, StudyError
+from datasets.errors import DatasetError, StudyError, printable
 from datasets.formats import Signal, format_of, open_file
 from datasets.provenance import sha256_of
 from datasets.sheet import FILE_NAME, File, Sample, Sheet, comment, sheet_text
@@ -109,7 +109,7 @@ def draft_study(folder: str | Path, *, jobs: int | None = None, report: Report |
     order = sorted(single, key=lambda p: -size[p])  # long ones first, so that no core waits at the end
     looks = dict(mapped(look_at, order, str(folder), jobs=jobs, executor=executor,
                         report=lambda _, __, path: progress.settled(path)))
-    left_out += [LeftOut(p, looks[p].fault) for p in single if looks[p].fault]
+    left_out += [LeftOut(p, _without_name(p, looks[p].fault)) for p in single if looks[p].fault]
     good = [p for p in single if not looks[p].fault]
     if not good and not readable:
         raise StudyError(f"{folder}: none of its {len(found)} files can be read{_first_reason(left_out)}")
@@ -168,13 +168,13 @@ def draft_text(draft: Draft) -> str:
         text += "\n" + comment("Not placed. Mend what is said, or uncomment the block if there is one; its sample needs a "
                                "[samples.NAME].") + "\n"
     for item in draft.left_out:
-        text += comment(f"{item.path}: {item.why}" if item.path not in item.why else item.why) + "\n"
+        text += comment(printable(f"{item.path}: {item.why}")) + "\n"
         if item.entry:
             block = sheet_text(Sheet("", {}, (item.entry,))).partition("[[files]]")
             text += comment((block[1] + block[2]).rstrip("\n")) + "\n"
     if draft.passed:
         text += "\n" + comment("Not looked at:") + "\n"
-        text += "".join(comment(f"{item.path} {item.why}") + "\n" for item in draft.passed)
+        text += "".join(comment(printable(f"{item.path} {item.why}")) + "\n" for item in draft.passed)
     return text
 
 
@@ -212,27 +212,35 @@ def _recognised(folder: Path, found: Iterable[Found],
         try:
             beside = [] if file.path in owned else [c.relative_to(folder).as_posix() for c in format_of(path).companions(path)]
         except DatasetError as error:
-            unknown[file.path] = str(error).partition("; supported files")[0]
+            unknown[file.path] = _without_name(file.path, str(error))
             continue
         except OSError as error:
-            unknown[file.path] = f"{path.name}: cannot be opened: {error.strerror}"
+            unknown[file.path] = f"cannot be opened: {error.strerror}"
             continue
         known.append(file.path)
         beside = [c for c in beside if c != file.path and c not in companions]
         if beside:
             companions[file.path] = tuple(beside)
             owned.update(beside)
-    for settled in (*owned, *(p for p in unknown if p not in owned)):
+    for settled in owned:
         progress.settled(settled)
+    for settled in (p for p in unknown if p not in owned):
+        progress.settled(settled, read=False)
     return [p for p in known if p not in owned], companions, [LeftOut(p, why) for p, why in unknown.items() if p not in owned]
+
+
+def _without_name(path: str, fault: str) -> str:
+    """What is wrong, without the name of the file: its path stands before it."""
+    return fault.removeprefix(f"{printable(Path(path).name)}: ")
 
 
 def _twins(folder: Path, paths: list[str], size: Mapping[str, int],
            companions: Mapping[str, tuple[str, ...]]) -> dict[str, str]:
     """Files with the content of an earlier one, companions included: path -> the earlier one.
 
-    Whole files are read only where size, beginning and end agree.
+    Whole files are read only where size, beginning and end agree. A file that is called a copy gives way to one that is not.
     """
+    paths = sorted(paths, key=lambda path: (is_called_a_copy(path), path))
     together = {p: (p, *companions.get(p, ())) for p in paths}
     sizes = {p: tuple(size.get(q, 0) for q in together[p]) for p in paths}
     often = Counter(sizes.values())
@@ -380,9 +388,10 @@ class _Progress:
         self.done = self.nbytes = 0
         self.started = time.perf_counter()
 
-    def settled(self, path: str) -> None:
+    def settled(self, path: str, *, read: bool = True) -> None:
+        """One more file; what no reader knows was not read, and would make the rate that of no disk."""
         self.done += 1
-        self.nbytes += self.size.get(path, 0)
+        self.nbytes += self.size.get(path, 0) if read else 0
         if self.report:
             rate = self.nbytes / 1e6 / max(time.perf_counter() - self.started, 1e-3)
-            self.report(self.done, len(self.size), f"{path} ({rate:.3g} MB/s)")
+            self.report(self.done, len(self.size), f"{printable(path)}, {rate:.{0 if rate >= 10 else 1}f} MB/s")

@@ -39,6 +39,8 @@ DATE = re.compile(r"(?<![A-Za-z0-9])(?:(?:19|20)\d{2}(?:[-_.]?\d{2}){1,2}(?:T?\d
 IDENTIFIER = re.compile(rf"(?:[A-Za-z]{{1,6}}|{'|'.join(sorted(LABELS))})[-_]?\d{{1,5}}[A-Za-z]?", re.I)
 TOKEN = re.compile(r"(?<![A-Za-z0-9])[A-Za-z]{1,3}-\d{1,4}(?![A-Za-z0-9])|[^\s_.,;()\[\]+-]+")
 NUMBER = r"(\d{1,6}(?:[.p]\d{1,6})?)"
+COPY = re.compile(r"(?<![a-z])(?:copy|copie|kopie|backup|bak|duplicate)(?![a-z])|\(\d{1,2}\)(?=$|[./])", re.I)
+"""What operating systems and people call a second copy: "Copy of a.tif", "a - Kopie.tif", "a (1).tif", a folder "backup"."""
 EDGE, END = r"(?<![A-Za-z0-9.])", r"(?![A-Za-z0-9])"
 
 
@@ -199,6 +201,11 @@ def unsettled_words(path: str) -> list[tuple[str, str]]:
     """Words of a path that may state a condition, with what they may be: ("a temperature", "-170C")."""
     text = path.rpartition(".")[0] or path
     return [(what, match[0]) for what, pattern in UNSETTLED for match in pattern.finditer(text)]
+
+
+def is_called_a_copy(path: str) -> bool:
+    """Whether the name of a file or of a folder above it says that it is a second copy."""
+    return COPY.search(path) is not None
 
 
 def without_conditions(text: str) -> str:

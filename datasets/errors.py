@@ -16,7 +16,12 @@ class FileError(DatasetError):
         self.path = Path(path)
         place = f" ({where})" if where else ""
         advice = f"; {todo}" if todo else ""
-        super().__init__(f"{self.path.name}: {what}{place}{advice}")
+        super().__init__(f"{printable(self.path.name)}: {what}{place}{advice}")
+
+
+def printable(name: str) -> str:
+    """A name on one line: a line break or another control character in it is written as its escape."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in name)
 
 
 class UnknownFormat(FileError):

@@ -106,6 +106,59 @@ def test_equal_content_is_listed_once_even_under_another_sample(folder):
     assert out.why == "same content as A17/F1s.vms, yet its place says sample B02"
 
 
+def test_the_copy_gives_way_to_the_original_wherever_the_alphabet_puts_it(folder):
+    shutil.copy(folder / "A17" / "F1s.vms", folder / "A17" / "Copy of F1s.vms")
+    (folder / "A00 backup").mkdir()
+    shutil.copy(folder / "B02" / "eis.DTA", folder / "A00 backup" / "eis.DTA")
+    draft = draft_study(folder, jobs=1)
+    assert {"A17/F1s.vms", "B02/eis.DTA"} <= {f.path for f in draft.sheet.files}
+    why = {item.path: item.why for item in draft.left_out}
+    assert why["A17/Copy of F1s.vms"] == "same content as A17/F1s.vms"
+    assert why["A00 backup/eis.DTA"].startswith("same content as B02/eis.DTA")
+
+
+def test_a_huge_file_of_something_else_is_not_read_and_does_not_count_in_the_rate(folder):
+    with (folder / "everything.vhdx").open("wb") as file:
+        file.write(b"vhdxfile")
+        file.truncate(1 << 40)
+    said = []
+    draft = draft_study(folder, jobs=1, report=lambda *one: said.append(one))
+    out, = (item for item in draft.left_out if item.path == "everything.vhdx")
+    assert out.why.startswith("no reader recognises the content")
+    assert all(float(what.rpartition(", ")[2].removesuffix(" MB/s")) < 1e4 for _, _, what in said)
+
+
+def test_a_file_or_folder_without_permission_is_named_and_stops_nothing(folder, monkeypatch):
+    """Who runs the tests as administrator may read everything, so the system's refusal is played."""
+    def refused(path):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    image(folder / "A17" / "secret.mrc", add=5.0)
+    (folder / "locked").mkdir()
+    scan, opened = os.scandir, Path.open
+
+    def scanned(path):
+        return refused(path) if Path(path).name == "locked" else scan(path)
+
+    def read(path, *options, **more):
+        return refused(path) if path.name == "secret.mrc" else opened(path, *options, **more)
+
+    monkeypatch.setattr("correlate.folder.os.scandir", scanned)
+    monkeypatch.setattr(Path, "open", read)
+    draft = draft_study(folder, jobs=1)
+    assert {p.path: p.why for p in draft.passed}["locked"] == "cannot be opened: Permission denied"
+    assert {i.path: i.why for i in draft.left_out}["A17/secret.mrc"].startswith("cannot be opened: Permission denied")
+    assert "A17/F1s.vms" in {f.path for f in draft.sheet.files}
+
+
+def test_what_is_left_out_is_named_once_and_on_one_line(folder):
+    (folder / "A17" / "torn\nname.csv").write_text("a,b\n1,2\n")
+    lines = [line for line in draft_text(draft_study(folder, jobs=1)).splitlines() if "torn" in line]
+    assert len(lines) == 1
+    assert lines[0].startswith("# A17/torn\\nname.csv: no reader recognises")
+    assert lines[0].count("name.csv") == 1
+
+
 def test_equal_headers_of_unlike_data_are_two_measurements(folder):
     shutil.copy(folder / "A17" / "map.rpl", folder / "A17" / "map_b.rpl")
     (folder / "A17" / "map_b.raw").write_bytes(bytes(8 * 8 * 128 * 2))
@@ -134,7 +187,8 @@ def test_a_damaged_file_is_named_with_the_readers_own_words(folder):
     (folder / "A17" / "torn.vms").write_bytes(whole[:len(whole) // 2])
     draft = draft_study(folder, jobs=1)
     out, = (item for item in draft.left_out if item.path == "A17/torn.vms")
-    assert "torn.vms" in out.why
+    assert out.why
+    assert "torn.vms" not in out.why  # its path stands before it
     assert "\n" not in out.why
 
 

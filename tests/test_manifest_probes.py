@@ -217,6 +217,13 @@ def test_the_height_of_a_scan_at_constant_height_is_that_of_its_bytes(real_data)
     assert f"{stored[0] * 1e9:.4f}" == "-21.8616"
 
 
+def test_the_way_back_lies_over_the_way_there_only_when_it_is_mirrored(real_data):
+    """The file stores each way as it was scanned: the frequency shift of both ways resembles itself at the same place."""
+    (ds,) = read_acquisitions(PROBES / "afm" / "nanonis_gen4_afm_A151216.sxm")
+    there, back = ds["frequency_shift"].values, ds["frequency_shift_retrace"].values
+    assert np.corrcoef(there.ravel(), back.ravel())[0, 1] > 0.9 > np.corrcoef(there.ravel(), back[:, ::-1].ravel())[0, 1]
+
+
 def test_a_map_whose_axes_are_permuted_keeps_three_voxel_sizes(real_data):
     """The MANIFEST's 0.44825 is that along x only: 0.44825, 0.3925 and 0.45875 A in the header of EMD-3001."""
     (ds,) = read_acquisitions(PROBES / "tomo" / "mrcfile_EMD-3001.map")

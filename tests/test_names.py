@@ -2,7 +2,7 @@
 
 import pytest
 
-from correlate.names import conditions_of, looks_like_identifier, sample_name, samples_of, telling_words
+from correlate.names import conditions_of, is_called_a_copy, looks_like_identifier, sample_name, samples_of, telling_words
 
 
 def sample(*paths):
@@ -72,3 +72,9 @@ def test_a_condition_is_read_where_it_can_mean_one_thing_only(path, family, cond
     ("A17-170C.mrc", "image")])
 def test_a_condition_is_not_read_where_it_can_mean_two_things(path, family):
     assert conditions_of(path, family) == []
+
+
+@pytest.mark.parametrize("path", ["A17/Copy of f1s.vms", "A17/f1s - Kopie.vms", "A17/f1s (2).vms", "backup/A17/f1s.vms"])
+def test_a_second_copy_is_told_by_what_systems_and_people_call_it(path):
+    assert is_called_a_copy(path)
+    assert not is_called_a_copy("A17/photocopying_f1s(Cu).vms")

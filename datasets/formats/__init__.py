@@ -284,6 +284,8 @@ def _expected(path: Path) -> str:
     usual = _usual(path.suffix.lower())
     if not usual:
         return "docs/readers.md lists the formats that are read"
+    if len(usual) > MOST_USUAL:
+        return f"{len(usual)} formats end in {path.suffix}, and none of them knows it; docs/readers.md lists what is read"
     return f"a {path.suffix} is usually {' or '.join(usual)}: the file may be damaged, or of a variant that is not read yet"
 
 
