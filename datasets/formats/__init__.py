@@ -24,6 +24,7 @@ from datasets.formats.cells.palmsens import PALMSENS
 from datasets.formats.electrons import sidecars
 from datasets.formats.electrons.ang import ANG
 from datasets.formats.electrons.ctf import CTF
+from datasets.formats.electrons.dectris import DECTRIS
 from datasets.formats.electrons.edax_patterns import EDAX_PATTERNS
 from datasets.formats.electrons.emsoft import EMSOFT
 from datasets.formats.electrons.h5ebsd import H5EBSD
@@ -100,6 +101,7 @@ COMPRESSED = Format(name="compressed", suffixes=frozenset({".gz", ".bz2"}), reco
 FORMATS: tuple[Format, ...] = (
     *ROSETTA,
     MRCZ,
+    DECTRIS,
     ANG,
     CTF,
     H5EBSD,
