@@ -67,6 +67,7 @@ from datasets.formats.probes.jpk_force import JPK_FORCE
 from datasets.formats.probes.jpk_image import JPK_IMAGE
 from datasets.formats.probes.metropro import METROPRO
 from datasets.formats.probes.nanonis import NANONIS
+from datasets.formats.probes.nanonis_dat import NANONIS_DAT
 from datasets.formats.probes.nanoscope import NANOSCOPE
 from datasets.formats.probes.nanosurf import NANOSURF
 from datasets.formats.probes.nexus_probe import NEXUS_PROBE
@@ -157,6 +158,7 @@ FORMATS: tuple[Format, ...] = (
     NANOSURF,
     AGILENT_MI,
     NANONIS,
+    NANONIS_DAT,
     WSXM,
     PARK,
     ASD_MOVIE,
