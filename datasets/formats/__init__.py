@@ -43,6 +43,7 @@ from datasets.formats.infrared.neaspec import NEASPEC
 from datasets.formats.infrared.omnic import OMNIC
 from datasets.formats.infrared.opus import OPUS
 from datasets.formats.infrared.perkinelmer import PERKINELMER
+from datasets.formats.infrared.point_table import POINT_TABLE
 from datasets.formats.infrared.ptir import PTIR
 from datasets.formats.infrared.renishaw import RENISHAW
 from datasets.formats.infrared.spc import SPC
@@ -134,6 +135,7 @@ FORMATS: tuple[Format, ...] = (
     *ARRAYS,
     PERKINELMER,
     PTIR,
+    POINT_TABLE,
     SPC,
     RENISHAW,
     LABSPEC,
