@@ -107,3 +107,18 @@ def test_a_potential_at_open_circuit_is_a_record_without_current(tmp_path):
         assert ds.attrs["technique"] == "cycling"
         np.testing.assert_array_equal(ds["current"], 0.0)
         np.testing.assert_allclose(ds["potential"], 0.02)
+
+
+def test_a_virtual_front_panel_has_the_clock_of_its_acquisition(tmp_path):
+    """As the VFP600 file that comes with gamry-parser."""
+    path = tmp_path / "a.dta"
+    path.write_bytes(b"VFP600\r\nTAG\tVFP600\r\nFREQ\tQUANT\t1.50000E+1\tAcquisition Frequency (Hz)\r\nVFPCURVE\tTABLE\r\n"
+                     b"\tVoltage\tCurrent\r\n\tV\tA\r\n\t0.029996\t5.303752E-11\r\n\t0.029981\t5.419374E-11\r\n\t0.03\t5.5E-11\r\n")
+    (ds,) = read_acquisitions(path)
+    assert ds.attrs["technique"] == "cycling"
+    np.testing.assert_allclose(ds["time"], np.arange(3) / 15.0)
+    np.testing.assert_allclose(ds["potential"], [0.029996, 0.029981, 0.03])
+    np.testing.assert_allclose(ds["current"], np.array([5.303752e-11, 5.419374e-11, 5.5e-11]) * 1e3)  # mA
+    path.write_bytes(path.read_bytes().replace(b"FREQ", b"FRAQ"))
+    (ds,) = read_acquisitions(path)
+    assert ds.attrs["technique"] == "unknown", "without its frequency the record has no clock"

@@ -10,7 +10,8 @@ ROOT = Path(__file__).parents[1]
 MODULES = sorted(p for d in ORDER for p in (ROOT / d).rglob("*.py"))
 CONFINED = {
     "zarr": {"datasets/zarr_unit.py", "datasets/chunking.py"},
-    "numcodecs": {"datasets/encoding.py"},
+    "numcodecs": {"datasets/encoding.py", "datasets/formats/electrons/mrcz.py"},
+    "hdf5plugin": {"datasets/formats/electrons/dectris.py"},
     "sqlite3": {"datasets/catalogue.py", "datasets/formats/photoelectrons/specs_sle.py"},
     "rsciio": {"datasets/formats/electrons/rosetta", "datasets/formats/probes/rosetta", "datasets/writers"},
     "SimpleITK": {"registration/itk_volume.py"},

@@ -24,6 +24,7 @@ from datasets.formats.cells.palmsens import PALMSENS
 from datasets.formats.electrons import sidecars
 from datasets.formats.electrons.ang import ANG
 from datasets.formats.electrons.ctf import CTF
+from datasets.formats.electrons.dectris import DECTRIS
 from datasets.formats.electrons.edax_patterns import EDAX_PATTERNS
 from datasets.formats.electrons.emsoft import EMSOFT
 from datasets.formats.electrons.h5ebsd import H5EBSD
@@ -42,6 +43,7 @@ from datasets.formats.infrared.neaspec import NEASPEC
 from datasets.formats.infrared.omnic import OMNIC
 from datasets.formats.infrared.opus import OPUS
 from datasets.formats.infrared.perkinelmer import PERKINELMER
+from datasets.formats.infrared.point_table import POINT_TABLE
 from datasets.formats.infrared.ptir import PTIR
 from datasets.formats.infrared.renishaw import RENISHAW
 from datasets.formats.infrared.spc import SPC
@@ -66,6 +68,7 @@ from datasets.formats.probes.jpk_force import JPK_FORCE
 from datasets.formats.probes.jpk_image import JPK_IMAGE
 from datasets.formats.probes.metropro import METROPRO
 from datasets.formats.probes.nanonis import NANONIS
+from datasets.formats.probes.nanonis_dat import NANONIS_DAT
 from datasets.formats.probes.nanoscope import NANOSCOPE
 from datasets.formats.probes.nanosurf import NANOSURF
 from datasets.formats.probes.nexus_probe import NEXUS_PROBE
@@ -100,6 +103,7 @@ COMPRESSED = Format(name="compressed", suffixes=frozenset({".gz", ".bz2"}), reco
 FORMATS: tuple[Format, ...] = (
     *ROSETTA,
     MRCZ,
+    DECTRIS,
     ANG,
     CTF,
     H5EBSD,
@@ -131,6 +135,7 @@ FORMATS: tuple[Format, ...] = (
     *ARRAYS,
     PERKINELMER,
     PTIR,
+    POINT_TABLE,
     SPC,
     RENISHAW,
     LABSPEC,
@@ -155,6 +160,7 @@ FORMATS: tuple[Format, ...] = (
     NANOSURF,
     AGILENT_MI,
     NANONIS,
+    NANONIS_DAT,
     WSXM,
     PARK,
     ASD_MOVIE,

@@ -5,6 +5,9 @@ the kind of experiment, then one line per setting (key, type, value, ..., label)
 and tables. A table is a line (name, "TABLE", sometimes the number of rows), a line of column names, a line of units, and rows,
 all three beginning with a tab. Text is in the code page of the computer; decimals may be commas.
 
+VFP600, the virtual front panel, writes its own name in place of EXPLAIN, and a table VFPCURVE of Voltage and Current without a
+clock: its points follow each other at FREQ, the acquisition frequency in Hz.
+
 ZCURVE is the impedance; Zimag is the true imaginary part. OCVCURVE is the potential before it, at open circuit, as is the
 CURVE of CORPOT: current is zero by definition. Other CURVE tables hold T, Vf and Im; CURVE1, CURVE2 ... are cycles of one
 experiment and are joined. A surface of 1 cm2 is also what Gamry fills in when nobody says, so it is taken with a warning.
@@ -28,7 +31,8 @@ from datasets.formats.cells.table_header import variable
 from datasets.formats.last_line import cut_within
 from datasets.formats.signal import Axis, Field, Format, Signal
 
-MAGIC = b"EXPLAIN"
+MAGIC, FRONT_PANEL = b"EXPLAIN", b"VFP600"
+FRONT_PANEL_CURVE = "VFPCURVE"
 IMPEDANCE = "ZCURVE"
 OPEN_CIRCUIT = "OCVCURVE"
 CURVE = re.compile(r"CURVE\d+")
@@ -104,13 +108,13 @@ def _parse(path: Path, lines: list[str], warnings: list[str]) -> tuple[dict[str,
         elif len(items) > 3 and not items[0] and tables and not np.isnan(_number_or_nan(items[2])):
             raise UnreadableFile(path, "a row of numbers stands outside any table: a row above it is damaged",
                                  where=f"line {number}")
-        elif items[0].strip() not in ("", MAGIC.decode()) or len(items) > 1:
+        elif items[0].strip() not in ("", MAGIC.decode(), FRONT_PANEL.decode()) or len(items) > 1:
             warnings.append(f"line {number} is no setting and no row of a table: it is not read")
     return settings, tables
 
 
 KNOWN = ("Pt", "T", "Time", "Vf", "Vu", "Vm", "Im", "Ach", "Sig", "Over", "IERange", "Temp", "Cycle", "Freq", "Zreal", "Zimag",
-         "Zsig", "Zmod", "Zphz", "Idc", "Vdc", "Q")
+         "Zsig", "Zmod", "Zphz", "Idc", "Vdc", "Q", "Voltage", "Current")
 """Columns as Gamry's programs call them."""
 
 
@@ -176,6 +180,11 @@ def _impedance(path: Path, table: _Table, settings: Mapping[str, str], condition
 
 def _record(path: Path, table: _Table, settings: Mapping[str, str], conditions: Mapping[str, Any],
             warnings: tuple[str, ...]) -> Signal:
+    if table.name == FRONT_PANEL_CURVE and (rate := _number_or_nan(settings.get("FREQ", ""))) > 0 and np.isfinite(rate):
+        points = np.arange(next(iter(table.columns.values()))[0].size)
+        fields = _fields(table, {"Voltage": "potential", "Current": "current"}, {"Pt"})
+        return Signal(settings.get("TITLE", path.stem), (Axis("time", points / rate, "s"),), fields, path, settings, conditions,
+                      "cycling" if {"potential", "current"} <= fields.keys() else "record", warnings)
     if "T" not in table.columns:
         size = next(iter(table.columns.values()))[0].size
         return Signal(table.name, (Axis("position", np.arange(size, dtype=np.float64), "1"),),
@@ -256,7 +265,7 @@ def _acquired(date: str, time: str, warnings: list[str]) -> str:
 def recognises(head: bytes, path: Path) -> bool:
     """By the first word and the tag after it."""
     del path
-    return head.lstrip(b"\xef\xbb\xbf").startswith(MAGIC) and b"TAG\t" in head[:200]
+    return head.lstrip(b"\xef\xbb\xbf").startswith((MAGIC, FRONT_PANEL)) and b"TAG\t" in head[:200]
 
 
 def example(folder: Path) -> Path:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import h5py
 
+from datasets.formats.electrons.dectris import is_master
 from datasets.formats.electrons.mrc_header import is_packed, promised_size
 from datasets.formats.hdf5_layout import told_by_groups
 from datasets.formats.nexus_application import is_probe, is_xray
@@ -166,7 +167,7 @@ def hdf5_layout(head: bytes, path: Path) -> str:
 
 
 def _layout(file: h5py.File) -> str:
-    if is_cxi(file):
+    if is_cxi(file) or is_master(file):
         return ""
     if "Version" in file and "Data" in file and isinstance(file["Version"], h5py.Dataset):
         return "velox"
