@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import scipy.ndimage as ndi
 import xarray as xr
-from real_images import Pair, calibrated
+from real_images import ONE_SCAN, Pair, calibrated
 
 STRETCH, LEAST_FIELD, COARSEST, COUNTS = 1.15, 0.6, 2.0, (300.0, 3000.0)
 """Largest factor in scale of the true pose either way, least part of the field that is kept, largest factor in pixel size, and
@@ -106,15 +106,19 @@ def inside(image: xr.DataArray, points: np.ndarray) -> np.ndarray:
 def strangers(pairs: list[Pair], count: int, seed: int) -> Iterator[Pair]:
     """`count` different pairs of the fixed image of one pair and the moving one of another, which show no common place.
 
-    Half of them are drawn within a kind. Two slices of heads are no strangers and are left out.
+    Half of them are drawn within a kind, and both fields have one diagonal. What may show one place is left out: two slices of
+    heads, two views of the rooms of the turned depth images, two maps of one scan.
     """
     rng = np.random.default_rng(seed)
-    heads = ("MR-PET", "PD-T1", "SPECT-CT")
-    apart = [(a, b) for a in pairs for b in pairs if a is not b and not (a.modalities in heads and b.modalities in heads)]
+    places = [(lambda p, k=kinds: p.modalities in k) for kinds in (("MR-PET", "PD-T1", "SPECT-CT"), (ONE_SCAN,))]
+    places.append(lambda p: p.name.startswith("Optical-Depth"))
+    apart = [(a, b) for a in pairs for b in pairs if a is not b and not any(of(a) and of(b) for of in places)]
     alike = [(a, b) for a, b in apart if a.modalities == b.modalities]
     unlike = [(a, b) for a, b in apart if a.modalities != b.modalities]
     for group, share in ((alike, count // 2), (unlike, count - count // 2)):
         for k in rng.choice(len(group), min(share, len(group)), replace=False):
             a, b = group[k]
-            yield Pair("same kind" if group is alike else "other kind", f"{a.name} / {b.name}", a.fixed, b.moving,
+            pixel = float(np.hypot(*a.fixed.shape) / np.hypot(*b.moving.shape))
+            moving = calibrated(b.moving.values, "stranger", pixel)
+            yield Pair("same kind" if group is alike else "other kind", f"{a.name} / {b.name}", a.fixed, moving,
                        np.empty((0, 2)), np.empty((0, 2)))

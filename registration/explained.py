@@ -1,10 +1,11 @@
 """Search by how much of one image the other explains, where details are too faint for the evidence of channels to tell poses.
 
-The other image's brightness is cut into classes of equal share. At a pose the reference's mean over each class explains a part
-η of its variance (correlation ratio; Roche et al., MICCAI 1998, 10.1007/BFb0056301; source not checked); the score is
--overlap ln(1 - η), what Gaussian noise would make of it. All shifts of a grid of rotations and scales are tried by FFT, the
-best few are sharpened by `regression.py`. A smooth contrast that a few counts leave is enough for it; parallel walls fool it as
-they fool any such criterion, so it proposes a pose where none could be called good, and speaks for no verdict.
+One image's brightness is cut into classes of equal share. At a pose the other's mean over each class explains a part η of its
+variance (correlation ratio; Roche et al., MICCAI 1998, 10.1007/BFb0056301; source not checked); the score is
+-overlap ln(1 - η), what Gaussian noise would make of it. Either image may be the one that explains: a sharp one tells what a
+blurred one shows, and not the other way round. All shifts of a grid of rotations and scales are tried by FFT, the best few of
+both ways are sharpened by `regression.py`. A smooth contrast that a few counts leave is enough for it. Parallel walls fool it:
+it proposes poses where none could be called good, is weighed beside the evidence, and speaks for no verdict.
 """
 
 from __future__ import annotations
@@ -15,27 +16,35 @@ import scipy.ndimage as ndi
 
 from registration.grid_search import turned_index
 from registration.picture import Image, Picture, averaged
-from registration.regression import regressed
+from registration.regression import explained_part, regressed
 from registration.scene import OVERSAMPLING, Scene
 from registration.transform import Floats, Model
 
 CLASSES = 8
 SMOOTHING = 1.0
 """Of both images, in steps of the coarse grid: a cell then holds the counts of its neighbours, too."""
-TRIED, FINALISTS = 24, (4, 2)
-"""Distinct poses of the coarse grid that are sharpened once, and how many of the best are sharpened again."""
+TRIED, FINALISTS = 16, (4, 2)
+"""Distinct poses of the coarse grid, each way, that are sharpened once, and how many of the best of all are sharpened again."""
 SIDE = 24
 """Places a side of the reference at which the overlap is taken."""
 
 
 def most_explained(pair: Scene, near: Picture, far: Picture, poses: Floats, model: Model, prior_std: Floats) -> Floats:
-    """The pose (6,) that explains most, among those given (n, 6) and the best of the whole box, each sharpened."""
+    """Poses (n, 6) that explain most, best first, among those given (n, 6) and the best of the whole box, each sharpened; none
+    where none is inside the box.
+    """
     sharpened = [(pair.affine(p), -1.0) for p in np.concatenate([poses, _best_of_box(pair, near, far)])]
     for count in (len(sharpened), *FINALISTS):
-        again = (_sharpened(pair, near, far, matrix, model, prior_std) for matrix, _ in sharpened[:count])
-        sharpened = sorted(again, key=lambda found: -found[1])
-    best, most = sharpened[0]
-    return pair.pose(best) if most > 0 else poses[0]
+        again = [_sharpened(pair, near, far, matrix, model, prior_std) for matrix, _ in sharpened[:count]]
+        sharpened = sorted(again + sharpened[count:], key=lambda found: -found[1])
+    return np.array([pair.pose(matrix) for matrix, score in sharpened[:FINALISTS[0]] if score > 0]).reshape(-1, poses.shape[1])
+
+
+def explained_score(pair: Scene, near: Picture, far: Picture, pose: Floats) -> float:
+    """The score of a pose (6,) as it is; 0 where less overlaps than is asked for."""
+    matrix = pair.affine(pose)
+    overlap = _overlap(near, far, matrix)
+    return _fitness(overlap, explained_part(near, far, matrix)) if overlap >= pair.box.overlap else 0.0
 
 
 def _sharpened(pair: Scene, near: Picture, far: Picture, matrix: Floats, model: Model,
@@ -47,41 +56,60 @@ def _sharpened(pair: Scene, near: Picture, far: Picture, matrix: Floats, model: 
     matrix, overlap = found.spread.matrix, _overlap(near, far, found.spread.matrix)
     if overlap < pair.box.overlap or pair.outside(pair.pose(matrix)[None])[0] > 0:
         return matrix, -1.0
-    return matrix, float(-overlap * np.log(max(1 - found.explained, 1e-6)))
+    return matrix, _fitness(overlap, found.explained)
+
+
+def _fitness(overlap: float, explained: float) -> float:
+    return float(-overlap * np.log(np.clip(1 - explained, 1e-6, 1)))
 
 
 def _best_of_box(pair: Scene, near: Picture, far: Picture) -> Floats:
-    """The best distinct poses (TRIED, 6) of the coarse grid."""
+    """The best distinct poses (up to 2 TRIED, 6) of the coarse grid: those where the other image explains the reference most,
+    and those where it is the other way round.
+    """
     n, m = pair.coarsest, pair.coarsest * OVERSAMPLING
     pitch = pair.field_of_view / n
     value, inside = _on_grid(near, pair.cr, n, pitch)
     other, other_inside = _on_grid(far, pair.co, m, pitch / OVERSAMPLING)
-    value = value - value[inside > 0].mean()
-    edges = np.quantile(other[other_inside > 0], np.linspace(0, 1, CLASSES + 1)[1:-1])
-    label = np.where(other_inside > 0, np.searchsorted(edges, other), CLASSES).astype(np.int8)
-    label = np.append(label.ravel(), np.int8(CLASSES))
     middle = np.rint(pair.start[2:4] / pitch).astype(int)
     reach = int(pair.box.shift * n)
     size = sf.next_fast_len(n + int(np.abs(middle).max()) + reach + 1, real=True)
     lags = np.arange(-reach, reach + 1)
     at = np.ix_((lags + middle[0]) % size, (lags + middle[1]) % size)
-    fixed = sf.rfft2(np.stack([value * inside, inside, value**2 * inside]), (size, size))
+    explaining, explained = (sf.rfft2(f(value, inside), (size, size)) for f in (_classes, _moments))
+    spread = [np.append(a, np.zeros((len(a), 1), np.float32), 1)  # what falls outside
+              for a in (f(other, other_inside).reshape(-1, m * m) for f in (_classes, _moments))]
     least = pair.box.overlap * min(float(inside.sum()), float(other_inside.sum()) / OVERSAMPLING**2)
-    found, scores = [], []
+    found: tuple[list[tuple[float, ...]], list[tuple[float, ...]]] = ([], [])
+    scores: tuple[list[float], list[float]] = ([], [])
     for log_scale in pair.scales():
         for theta in pair.rotations():
-            cos, sin = np.exp(log_scale) * np.cos(theta), np.exp(log_scale) * np.sin(theta)
-            moved = label[turned_index(cos, sin, n)]
-            spectra = np.conj(sf.rfft2((moved == np.arange(CLASSES)[:, None, None]).astype(np.float32), (size, size)))
-            sums, counts, squares = (sf.irfft2(f * spectra, (size, size))[:, at[0], at[1]] for f in fixed)
-            score = _score(sums, counts, squares, least)
-            i, j = np.unravel_index(int(score.argmax()), score.shape)
-            shift = (lags[i] + middle[0]) * pitch, (lags[j] + middle[1]) * pitch
-            found.append((float(theta), float(log_scale), *shift, 0.0, 0.0))
-            scores.append(float(score[i, j]))
-    poses, scored = np.array(found), np.array(scores)
+            index = turned_index(np.exp(log_scale) * np.cos(theta), np.exp(log_scale) * np.sin(theta), n)
+            classes, moments = (np.conj(sf.rfft2(a[:, index], (size, size))) for a in spread)
+            for way, products in enumerate(([f * classes for f in explained], [explaining * f for f in moments])):
+                sums, counts, squares = (sf.irfft2(p, (size, size))[:, at[0], at[1]] for p in products)
+                score = _score(sums, counts, squares, least)
+                i, j = np.unravel_index(int(score.argmax()), score.shape)
+                shift = (lags[i] + middle[0]) * pitch, (lags[j] + middle[1]) * pitch
+                found[way].append((float(theta), float(log_scale), *shift, 0.0, 0.0))
+                scores[way].append(float(score[i, j]))
     small = min(float(pair.reference.image.extent.min()), float(pair.other.image.extent.min()))
-    return poses[pair.distinct(poses, scored, 0.06 * small, TRIED)]
+    best = [poses[pair.distinct(poses, np.array(score), 0.06 * small, TRIED)]
+            for poses, score in zip(map(np.array, found), scores, strict=True)]
+    return np.concatenate(best)
+
+
+def _classes(value: Image, inside: Image) -> Image:
+    """Which pixels are of each class of brightness (CLASSES, n, n), as 0 and 1."""
+    edges = np.quantile(value[inside > 0], np.linspace(0, 1, CLASSES + 1)[1:-1])
+    label = np.where(inside > 0, np.searchsorted(edges, value), CLASSES)
+    return np.asarray(label == np.arange(CLASSES)[:, None, None], np.float32)
+
+
+def _moments(value: Image, inside: Image) -> Image:
+    """Value about its mean, one, and its square (3, n, n) where there are any, else 0."""
+    value = value - value[inside > 0].mean()
+    return np.stack([value * inside, inside, value**2 * inside])
 
 
 def _score(sums: Floats, counts: Floats, squares: Floats, least: float) -> Floats:

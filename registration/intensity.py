@@ -11,14 +11,14 @@ from registration.alignment import Alignment
 from registration.candidate import Candidate
 from registration.combination import APART
 from registration.evidence import Level
-from registration.explained import most_explained
+from registration.explained import explained_score, most_explained
 from registration.hybrid import CONTRADICTED, box_about, fit_widest, weighed_together
 from registration.landmarks import LandmarkFit, Landmarks
 from registration.picture import Masks, Picture, averaged, mirrored, picture
 from registration.quality import GRID, judge, overlap_points, tolerance_px
 from registration.regression import regressed
 from registration.scene import WORK, Scene
-from registration.search import CONFIRMED, ENOUGH, ITERATIONS, PROMISING, SURE, search
+from registration.search import CONFIRMED, ENOUGH, ITERATIONS, PROMISING, SURE, nearby, search
 from registration.search_box import SearchBox
 from registration.transform import Floats, Model, Transform, TransformError, fits, model_generators, n_parameters
 from registration.uncertainty import floor, settled
@@ -92,13 +92,20 @@ def _pose(reference: Picture, other: Picture, guess: Floats, model: Model, box: 
         level.learn_null(np.random.default_rng(seed + 3))
     dims = 6 if model == "affine" else 4
     prior = _prior_std(model, pair.box, pair)
-    poses = found.poses[:1 if found.margin > SURE else pair.effort.keep[2]]
-    if not (found.margin > SURE and found.evidence[0] > ENOUGH) and not found.held_out >= CONFIRMED:
-        poses = most_explained(pair, near, far, poses, model, prior)[None]
-    else:
-        poses, _ = fine.refined(poses, 0.375 * pair.field_of_view / pair.coarsest, ITERATIONS[2], dims)
+    told_apart = (found.margin > SURE and found.evidence[0] > ENOUGH) or found.held_out >= CONFIRMED
+    start = found.poses[:1 if found.margin > SURE else pair.effort.keep[2]]
+    poses = start if told_apart else found.contenders
+    if found.margin <= SURE:
+        around = nearby(middle, poses[0], np.random.default_rng(seed + 4))
+        poses = np.concatenate([poses, around[middle.evidence(around).argmax()][None]])
+    poses, _ = fine.refined(poses, 0.375 * pair.field_of_view / pair.coarsest, ITERATIONS[2], dims)
+    if not told_apart:
+        poses = np.concatenate([poses, most_explained(pair, near, far, start, model, prior)])
     poses = np.stack([_constrained(p, pair.start, model) for p in poses])
     both = fine.evidence(poses) + middle.evidence(poses)
+    if not told_apart:  # all that may be explained weighs as much as the evidence that is asked for at both levels
+        score = np.array([explained_score(pair, near, far, p) for p in poses])
+        both = both / (2 * ENOUGH) + score / max(score.max(), 1e-9)
     best = settled(fine, pair.affine(poses[both.argmax()]), model, prior, reference.pixel)
     remarks: list[str] = []
     second = regressed(near, far, best.matrix, model, prior, reference.pixel)

@@ -100,6 +100,12 @@ def regressed(reference: Picture, other: Picture, matrix: Floats, model: Model, 
     return Regressed(Spread(matrix, covariance + floor(model, pixel, rim), firm), step.explained)
 
 
+def explained_part(reference: Picture, other: Picture, matrix: Floats) -> float:
+    """Part of the variance of one image that the other explains at a pose (2, 3) as it is; 0 where too little is seen."""
+    fit = _best_fit(reference, other, matrix)
+    return 0.0 if fit is None else fit.explained(matrix, STRIDES[0][0])
+
+
 @dataclass(frozen=True, eq=False)
 class _Step:
     """The least squares problem at one pose: information (k, k) as the template predicts it and as the target bears it out,

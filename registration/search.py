@@ -13,7 +13,7 @@ import numpy as np
 from registration.evidence import Level
 from registration.grid_search import coarse_poses
 from registration.picture import Picture
-from registration.scene import Scene, scene
+from registration.scene import DEGREES_OF_FREEDOM, Scene, scene
 from registration.search_box import Effort, SearchBox
 from registration.transform import Floats
 
@@ -24,6 +24,11 @@ FURTHER = (
 )
 """Second plans, followed only while the evidence is weak: a finer grid for fine texture, wider smoothing for low counts."""
 ITERATIONS = (5, 6, 8)
+SHAKEN, SHAKES, AGAIN = 0.02, 256, 16
+"""Standard deviation of the shifts about a pose that are tried once more, as a part of the smaller field's side; how many of
+them, and how many of the best are refined."""
+CONTENDERS = 4
+"""Poses of every plan that contend where evidence does not tell which is right."""
 CHANCE = 30.0
 """Evidence that the best of many wrong poses reaches by chance."""
 ENOUGH, SURE, PROMISING, CONFIRMED, AGREEING = 60.0, 2.2, 1.3, 80.0, 0.035
@@ -34,7 +39,8 @@ class Finding:
     """What a search found: distinct poses, best first, their evidence at the middle level, and how sure it is.
 
     `margin` is the evidence of the best pose over that of the best distinct other one; `held_out` the evidence on one half
-    of the tiles of the pose found on the other half alone, where both agree, and NaN when that was not asked.
+    of the tiles of the pose found on the other half alone, where both agree, and NaN when that was not asked. `contenders` are
+    the best poses of every plan that was followed, the best of all first.
     """
 
     pair: Scene
@@ -43,6 +49,7 @@ class Finding:
     margin: float
     held_out: float
     attempts: int
+    contenders: Floats
 
 
 def search(reference: Picture, other: Picture, unit: float, start: Floats, box: SearchBox, seed: int,
@@ -53,12 +60,16 @@ def search(reference: Picture, other: Picture, unit: float, start: Floats, box: 
     """
     rng = np.random.default_rng(seed)
     best: Finding | None = None
+    contenders = np.empty((0, DEGREES_OF_FREEDOM))
     plans = [(effort, box) for effort in (FIRST, *FURTHER)] + ([(FIRST, wider)] if wider else [])
     for attempt, (effort, region) in enumerate(plans):
         pair = scene(reference, other, unit, start, region, effort)
         poses, evidence, middle = _descend(pair, rng)
         if best is None or evidence[0] > best.evidence[0]:
-            best = Finding(pair, poses, evidence, margin(evidence), float("nan"), attempt + 1)
+            best = Finding(pair, poses, evidence, margin(evidence), float("nan"), attempt + 1, contenders)
+            contenders = np.concatenate([poses[:CONTENDERS], contenders])
+        else:
+            contenders = np.concatenate([contenders, poses[:CONTENDERS]])
         if best.evidence[0] > ENOUGH and best.margin > SURE:
             break
         if best.margin >= PROMISING and attempt in (0, len(FURTHER), len(plans) - 1):
@@ -66,7 +77,7 @@ def search(reference: Picture, other: Picture, unit: float, start: Floats, box: 
             if best.held_out >= CONFIRMED:
                 break
     assert best is not None
-    return best
+    return replace(best, contenders=contenders)
 
 
 def _descend(pair: Scene, rng: np.random.Generator) -> tuple[Floats, Floats, Level]:
@@ -85,6 +96,20 @@ def _descend(pair: Scene, rng: np.random.Generator) -> tuple[Floats, Floats, Lev
     poses, evidence = level.refined(poses[chosen], 0.75 * pitch, ITERATIONS[1], 4)
     chosen = pair.distinct(poses, evidence, 0.06 * small, keep[1])
     return poses[chosen], evidence[chosen], level
+
+
+def nearby(level: Level, pose: Floats, rng: np.random.Generator) -> Floats:
+    """A pose (6,) and the best of many within SHAKEN of it, each refined (n, 6).
+
+    A pose that lies off by one period of windows, lattice planes or furrows has a top of its own, too near to the right one for
+    both to pass from coarse to fine.
+    """
+    pair = level.pair
+    reach = SHAKEN * min(float(pair.reference.image.extent.min()), float(pair.other.image.extent.min()))
+    turn = reach / (0.4 * pair.field_of_view)
+    poses = pose + np.array([turn, turn, reach, reach, 0.0, 0.0]) * rng.standard_normal((SHAKES, len(pose)))
+    poses = np.concatenate([pose[None], poses[np.argsort(-level.evidence(poses), kind="stable")[:AGAIN]]])
+    return level.refined(poses, reach / 4, ITERATIONS[1], 4)[0]
 
 
 def margin(evidence: Floats) -> float:
