@@ -15,7 +15,7 @@ import scipy.ndimage as ndi
 
 from registration.grid_search import turned_index
 from registration.picture import Image, Picture, averaged
-from registration.regression import regressed
+from registration.regression import climbed
 from registration.scene import OVERSAMPLING, Scene
 from registration.transform import Floats, Model
 
@@ -41,7 +41,7 @@ def most_explained(pair: Scene, near: Picture, far: Picture, poses: Floats, mode
 def _sharpened(pair: Scene, near: Picture, far: Picture, matrix: Floats, model: Model,
                prior_std: Floats) -> tuple[Floats, float]:
     """A pose after least squares, and its score; -1 where it left the box or the overlap that is asked for."""
-    found = regressed(near, far, matrix, model, prior_std, near.pixel)
+    found = climbed(near, far, matrix, model, prior_std, near.pixel)
     if found is None:
         return matrix, -1.0
     matrix, overlap = found.spread.matrix, _overlap(near, far, found.spread.matrix)
