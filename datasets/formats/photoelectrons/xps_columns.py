@@ -263,6 +263,9 @@ def _results(path: Path, lines: list[str], header: int) -> Signal:
         if len(cells) < max(names.index(n) for n in RESULTS if n in names) + 1:
             raise UnreadableFile(path, f"expected {len(names)} columns, found {len(cells)}", where=f"line {number}",
                                  todo="the file may be truncated")
+        if any(cells[len(names):]):
+            raise UnreadableFile(path, f"a row has {len(cells)} cells under {len(names)} names", where=f"line {number}",
+                                 todo="the file may be damaged")
         rows.append(cells)
     if not rows:
         raise UnreadableFile(path, "lists no component", where=f"line {header + 1}")
