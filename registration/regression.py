@@ -75,14 +75,43 @@ def regressed(reference: Picture, other: Picture, matrix: Floats, model: Model, 
     one image knows nothing of the other's, so slopes made of noise do not count as knowledge: a straight edge does not hold a
     pose along itself, however noisy it is.
     """
+    unit, precision = _units(reference, prior_std)
+    end = _climbed(reference, other, matrix, model, unit, precision, STRIDES)
+    if end is None:
+        return None
+    matrix, step = end
+    w, v = np.linalg.eigh(step.borne_out)
+    scatter = tile_scatter(step.pulls, step.offsets, TILES)
+    covariance = bounded((v * np.maximum(w, 0)) @ v.T, scatter, precision) * np.outer(unit, unit)
+    firm = bool(w[0] > FLAT * w[-1] > 0)
+    rim = float(np.linalg.norm(reference.extent)) / np.sqrt(12)
+    return Regressed(Spread(matrix, covariance + floor(model, pixel, rim), firm), step.explained)
+
+
+def sharpened(reference: Picture, other: Picture, matrix: Floats, model: Model, prior_std: Floats,
+              every_pixel: bool) -> tuple[Floats, float] | None:
+    """Pose and part explained as of `regressed`, without errors; without `every_pixel` by every second one along each axis,
+    which tells many poses apart at a third of the cost.
+    """
+    end = _climbed(reference, other, matrix, model, *_units(reference, prior_std), STRIDES if every_pixel else STRIDES[:1])
+    return end and (end[0], end[1].explained)
+
+
+def _units(reference: Picture, prior_std: Floats) -> tuple[Floats, Floats]:
+    """Size (k,) of a correction by one pixel at the rim, and the precision (k, k) of the prior in these units."""
+    rim = float(np.linalg.norm(reference.extent)) / np.sqrt(12)
+    unit = reference.pixel * np.r_[1.0, 1.0, np.full(len(prior_std) - 2, 1 / rim)]
+    return unit, np.diag((unit / prior_std) ** 2)
+
+
+def _climbed(reference: Picture, other: Picture, matrix: Floats, model: Model, unit: Floats, precision: Floats,
+             strides: tuple[tuple[int, int], ...]) -> tuple[Floats, _Step] | None:
+    """The pose after Gauss-Newton steps and the last of these; at least one of every stride."""
     fit = _best_fit(reference, other, matrix)
     if fit is None:
         return None
     step, generators = None, model_generators(model, 2)
-    rim = float(np.linalg.norm(reference.extent)) / np.sqrt(12)
-    unit = reference.pixel * np.r_[1.0, 1.0, np.full(len(prior_std) - 2, 1 / rim)]
-    precision = np.diag((unit / prior_std) ** 2)
-    for stride, most in STRIDES:
+    for stride, most in strides:
         for _ in range(most):  # at least one, on all pixels at last: its errors are those stated
             step = fit.step(matrix, reference.centre, generators * unit, stride)
             if step is None:
@@ -94,22 +123,21 @@ def regressed(reference: Picture, other: Picture, matrix: Floats, model: Model, 
             if length < SETTLED:
                 break
     assert step is not None
-    w, v = np.linalg.eigh(step.borne_out)
-    covariance = bounded((v * np.maximum(w, 0)) @ v.T, step.scatter, precision) * np.outer(unit, unit)
-    firm = bool(w[0] > FLAT * w[-1] > 0)
-    return Regressed(Spread(matrix, covariance + floor(model, pixel, rim), firm), step.explained)
+    return matrix, step
 
 
 @dataclass(frozen=True, eq=False)
 class _Step:
     """The least squares problem at one pose: information (k, k) as the template predicts it and as the target bears it out,
-    slope (k,) of half the squared residual and its scatter (k, k), and the part of the target's variance that is explained.
+    slope (k,) of half the squared residual, what each of n pixels adds to it (k, n) and its offset (2, n) from the centre, and
+    the part of the target's variance that is explained.
     """
 
     predicted: Floats
     borne_out: Floats
     slope: Floats
-    scatter: Floats
+    pulls: Image
+    offsets: Image
     explained: float
 
 
@@ -160,7 +188,7 @@ class _Fit:
         borne_out = (weighted @ actual.T).astype(np.float64)
         explained = 1 - float((left**2).mean() / (values[seen].var() + 1e-30))
         return _Step((weighted @ foreseen.T).astype(np.float64), (borne_out + borne_out.T) / 2,
-                     (weighted @ left).astype(np.float64), tile_scatter(weighted * left, reach, TILES), explained)
+                     (weighted @ left).astype(np.float64), weighted * left, reach, explained)
 
     def _looked_up(self, matrix: Floats, stride: int) -> tuple[Image, Image, NDArray[np.bool_]]:
         """Positions (2, ny, nx) nm of the template's pixels in the reference's frame, the target's values there, and where both

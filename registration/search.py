@@ -53,15 +53,18 @@ def search(reference: Picture, other: Picture, unit: float, start: Floats, box: 
     """
     rng = np.random.default_rng(seed)
     best: Finding | None = None
+    scenes: dict[tuple[float, float, float], Scene] = {}
     plans = [(effort, box) for effort in (FIRST, *FURTHER)] + ([(FIRST, wider)] if wider else [])
     for attempt, (effort, region) in enumerate(plans):
-        pair = scene(reference, other, unit, start, region, effort)
+        known = scenes.get(effort.smoothing)
+        pair = replace(known, box=region, effort=effort) if known else scene(reference, other, unit, start, region, effort)
+        scenes[effort.smoothing] = pair
         poses, evidence, middle = _descend(pair, rng)
         if best is None or evidence[0] > best.evidence[0]:
             best = Finding(pair, poses, evidence, margin(evidence), float("nan"), attempt + 1)
         if best.evidence[0] > ENOUGH and best.margin > SURE:
             break
-        if best.margin >= PROMISING and attempt in (0, len(FURTHER), len(plans) - 1):
+        if best.margin >= PROMISING and attempt in (0, len(FURTHER), len(plans) - 1) and np.isnan(best.held_out):
             best = replace(best, held_out=agreement(best.pair, best.poses[0], middle.variance, rng))
             if best.held_out >= CONFIRMED:
                 break
@@ -73,7 +76,7 @@ def _descend(pair: Scene, rng: np.random.Generator) -> tuple[Floats, Floats, Lev
     """From all poses of the coarse grid to a few distinct ones refined at the middle level, which is returned too."""
     keep, points, fov = pair.effort.keep, pair.effort.points, pair.field_of_view
     small = min(float(pair.reference.image.extent.min()), float(pair.other.image.extent.min()))
-    poses, evidence = (a[:20 * keep[0]] for a in coarse_poses(pair))
+    poses, evidence = (a[:20 * keep[0]] for a in coarse_poses(pair)[0])
     poses = np.r_[poses[pair.distinct(poses, evidence, 0.04 * small, keep[0])], pair.start[None]]
     level = Level(pair, pair.coarsest, points[0], rng)
     level.learn_null(rng)
@@ -102,8 +105,8 @@ def agreement(pair: Scene, pose: Floats, variance: Floats, rng: np.random.Genera
     small = min(float(pair.reference.image.extent.min()), float(pair.other.image.extent.min()))
     pitch = pair.field_of_view / pair.coarsest
     points = pair.effort.points
-    for part in (0, 1):
-        poses, evidence = (a[:240] for a in coarse_poses(pair, part))
+    for part, found in enumerate(coarse_poses(pair, (0, 1))):
+        poses, evidence = (a[:240] for a in found)
         poses = poses[pair.distinct(poses, evidence, 0.04 * small, 12)]
         level = Level(pair, pair.coarsest, points[0], rng, part)
         level.learn_null(rng)
