@@ -89,13 +89,13 @@ def regressed(reference: Picture, other: Picture, matrix: Floats, model: Model, 
     fit = _best_fit(reference, other, matrix)
     if fit is None:
         return None
-    best = _climbed(fit, reference, matrix, model, prior_std, pixel, STRIDES)
+    best = _regressed(fit, reference, matrix, model, prior_std, pixel, STRIDES)
     if best is None or not best.spread.firm:
         return best
     matrix = best.spread.matrix
 
     def again(other_fit: _Fit) -> Spread | None:
-        found = _climbed(other_fit, reference, matrix, model, prior_std, pixel, STRIDES[1:])
+        found = _regressed(other_fit, reference, matrix, model, prior_std, pixel, STRIDES[1:])
         return found.spread if found is not None and found.spread.firm else None
 
     sharp, smooth = (best.spread if fit.smoothing == s else again(fit.smoothed(s)) for s in SMOOTHING)
@@ -111,26 +111,54 @@ def regressed(reference: Picture, other: Picture, matrix: Floats, model: Model, 
     return replace(best, spread=replace(spread, covariance=spread.covariance + np.outer(apart, apart)))
 
 
-def climbed(reference: Picture, other: Picture, matrix: Floats, model: Model, prior_std: Floats,
-            pixel: float) -> Regressed | None:
-    """As `regressed`, by the one fit that explains most: soon done, but blind to what its template does to the pose."""
+def sharpened(reference: Picture, other: Picture, matrix: Floats, model: Model, prior_std: Floats,
+              every_pixel: bool) -> tuple[Floats, float] | None:
+    """Pose and part explained by the one fit that explains most: soon done, but blind to what its template does to the pose.
+    Without `every_pixel` by every second one along each axis, which tells many poses apart at a third of the cost.
+    """
     fit = _best_fit(reference, other, matrix)
-    return None if fit is None else _climbed(fit, reference, matrix, model, prior_std, pixel, STRIDES)
+    if fit is None:
+        return None
+    strides = STRIDES if every_pixel else STRIDES[:1]
+    end = _climbed(fit, reference, matrix, model, *_units(reference, prior_std), strides)
+    return end and (end[0], end[1].explained)
 
 
-def _climbed(fit: _Fit, reference: Picture, matrix: Floats, model: Model, prior_std: Floats, pixel: float,
-             strides: tuple[tuple[int, int], ...]) -> Regressed | None:
-    """Gauss-Newton steps to the pose at which what is left over no longer depends on it.
+def _regressed(fit: _Fit, reference: Picture, matrix: Floats, model: Model, prior_std: Floats, pixel: float,
+               strides: tuple[tuple[int, int], ...]) -> Regressed | None:
+    """The pose that one fit leads to, with its errors.
 
     The covariance is that of an estimator with instruments, H⁻¹ B H⁻¹: H sums the products of the slopes that the template
     predicts with those that the target has, B is the scatter over tiles of their products with what is left over. The noise of
     one image knows nothing of the other's, so slopes made of noise do not count as knowledge: a straight edge does not hold a
     pose along itself, however noisy it is.
     """
-    step, generators = None, model_generators(model, 2)
+    unit, precision = _units(reference, prior_std)
+    end = _climbed(fit, reference, matrix, model, unit, precision, strides)
+    if end is None:
+        return None
+    matrix, step = end
+    w, v = np.linalg.eigh(step.borne_out)
+    scatter = tile_scatter(step.pulls, step.offsets, TILES)
+    covariance = bounded((v * np.maximum(w, 0)) @ v.T, scatter, precision) * np.outer(unit, unit)
+    firm = bool(w[0] > FLAT * w[-1] > 0)
+    rim = float(np.linalg.norm(reference.extent)) / np.sqrt(12)
+    return Regressed(Spread(matrix, covariance + floor(model, pixel, rim), firm), step.explained)
+
+
+def _units(reference: Picture, prior_std: Floats) -> tuple[Floats, Floats]:
+    """Size (k,) of a correction by one pixel at the rim, and the precision (k, k) of the prior in these units."""
     rim = float(np.linalg.norm(reference.extent)) / np.sqrt(12)
     unit = reference.pixel * np.r_[1.0, 1.0, np.full(len(prior_std) - 2, 1 / rim)]
-    precision = np.diag((unit / prior_std) ** 2)
+    return unit, np.diag((unit / prior_std) ** 2)
+
+
+def _climbed(fit: _Fit, reference: Picture, matrix: Floats, model: Model, unit: Floats, precision: Floats,
+             strides: tuple[tuple[int, int], ...]) -> tuple[Floats, _Step] | None:
+    """Gauss-Newton steps to the pose at which what is left over no longer depends on it, and the last of them; at least one of
+    every stride.
+    """
+    step, generators = None, model_generators(model, 2)
     for stride, most in strides:
         for _ in range(most):  # at least one, on all pixels at last: its errors are those stated
             step = fit.step(matrix, reference.centre, generators * unit, stride)
@@ -143,22 +171,21 @@ def _climbed(fit: _Fit, reference: Picture, matrix: Floats, model: Model, prior_
             if length < SETTLED:
                 break
     assert step is not None
-    w, v = np.linalg.eigh(step.borne_out)
-    covariance = bounded((v * np.maximum(w, 0)) @ v.T, step.scatter, precision) * np.outer(unit, unit)
-    firm = bool(w[0] > FLAT * w[-1] > 0)
-    return Regressed(Spread(matrix, covariance + floor(model, pixel, rim), firm), step.explained)
+    return matrix, step
 
 
 @dataclass(frozen=True, eq=False)
 class _Step:
     """The least squares problem at one pose: information (k, k) as the template predicts it and as the target bears it out,
-    slope (k,) of half the squared residual and its scatter (k, k), and the part of the target's variance that is explained.
+    slope (k,) of half the squared residual, what each of n pixels adds to it (k, n) and its offset (2, n) from the centre, and
+    the part of the target's variance that is explained.
     """
 
     predicted: Floats
     borne_out: Floats
     slope: Floats
-    scatter: Floats
+    pulls: Image
+    offsets: Image
     explained: float
 
 
@@ -220,7 +247,7 @@ class _Fit:
         borne_out = (weighted @ actual.T).astype(np.float64)
         explained = 1 - float((left**2).mean() / (values[seen].var() + 1e-30))
         return _Step((weighted @ foreseen.T).astype(np.float64), (borne_out + borne_out.T) / 2,
-                     (weighted @ left).astype(np.float64), tile_scatter(weighted * left, reach, TILES), explained)
+                     (weighted @ left).astype(np.float64), weighted * left, reach, explained)
 
     def _looked_up(self, matrix: Floats, stride: int) -> tuple[Image, Image, NDArray[np.bool_]]:
         """Positions (2, ny, nx) nm of the template's pixels in the reference's frame, the target's values there, and where both
