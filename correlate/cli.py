@@ -19,7 +19,7 @@ from rich.markup import escape
 
 from correlate import pair_commands
 from correlate.arguments import LOOK, Again, Jobs, StudyFolder
-from correlate.console import Commands, out, progress, say, size, table
+from correlate.console import INTERRUPTED, Commands, out, progress, say, size, table
 from correlate.numbers import magnitude
 from datasets.errors import StudyError
 from datasets.terms import ALIGNMENT_MODELS
@@ -295,8 +295,12 @@ def _drafted(folder: Path, jobs: int | None) -> int:
     from correlate.draft import draft_study, write_draft
     from datasets.errors import printable
 
-    with progress("looking at files") as report:
-        draft = draft_study(folder, jobs=jobs, report=report)
+    try:
+        with progress("looking at files") as report:
+            draft = draft_study(folder, jobs=jobs, report=report)
+    except KeyboardInterrupt:
+        say("[yellow]interrupted[/]: nothing was written; the same command looks at the files anew")
+        return INTERRUPTED
     path = write_draft(draft, folder)
     for item in draft.left_out:
         say(f"[yellow]left out[/] {escape(printable(item.path))}: {escape(printable(item.why))}")

@@ -133,7 +133,9 @@ def registered(study: Study, pair: Pair, fixed: Acquisition, moving: Acquisition
     return {**base, "status": STATUS_OF[found.verdict], "verdict": found.verdict, "reasons": reasons,
             "error_nm": _finite(error_95_nm(transform, images[1])),
             "metrics": {name: _finite(value) for name, value in found.metrics.items()}, "transform": transform.to_dict(),
-            "candidates": rivals, "landmarks": len(marks.landmarks) if marks and marks.landmarks else 0,
+            "candidates": rivals,
+            "trace": [replace(s, transform=s.transform.renamed(pair.moving, pair.fixed)).to_dict() for s in found.trace],
+            "landmarks": len(marks.landmarks) if marks and marks.landmarks else 0,
             "seen": {unit: float(np.isfinite(image.values).mean())
                      for unit, image in zip((pair.fixed, pair.moving), images, strict=True)}}
 

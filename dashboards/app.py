@@ -70,7 +70,7 @@ def create_app(study: Study) -> Dash:
     cycle.register(app, source)
     relate.register(app, source)
     server: Flask = app.server
-    Tiles(source.raster).serve(server)
+    Tiles(source.tiled).serve(server)
     protect(server, script_hashes=app.csp_hashes())
     server.before_request(lambda: _only_known_callbacks(app))
     server.register_error_handler(DependencyException, lambda error: (f"not found: {type(error).__name__}", 404))

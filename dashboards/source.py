@@ -1,5 +1,6 @@
 """What the pages read of a study: cached by version, and no larger than a screen needs."""
 
+import json
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -14,14 +15,15 @@ from numpy.typing import NDArray
 from correlate.element_map import element_map, mappable, registration_image
 from correlate.pairs import reference_of
 from correlate.study import ACQUISITION, ADJUSTMENT, DESCRIPTORS, MODEL, TRANSFORM, Acquisition, Study
+from dashboards.bent import BentRaster
 from dashboards.ellipse import holds
-from dashboards.tiles import Raster, halved, picture_key
+from dashboards.tiles import Raster, Tiled, halved, picture_key
 from datasets.sheet import Sheet
 from datasets.technique import Technique
 from datasets.techniques import TECHNIQUES
 from datasets.terms import SPATIAL
 from registration import FrameError, FrameGraph, Transform
-from registration.warp import AnyTransform
+from registration.warp import AnyTransform, Chain, Warp
 
 Floats = NDArray[np.float64]
 T = TypeVar("T")
@@ -69,6 +71,11 @@ class Place:
     error_nm: float = float("nan")
     reasons: tuple[str, ...] = ()
 
+    @property
+    def bends(self) -> Warp | Chain | None:
+        """The transform where it bends."""
+        return None if isinstance(self.transform, Transform) else self.transform
+
 
 @dataclass(frozen=True, eq=False)
 class SpectrumAt:
@@ -93,6 +100,7 @@ class Source:
         self.sheet: Sheet = study.sheet
         self._kept: dict[str, tuple[Any, Any]] = {}
         self._pictures: dict[str, Picture] = {}
+        self._bent: dict[str, tuple[Picture, AnyTransform]] = {}
 
     # the study as a whole
 
@@ -137,8 +145,34 @@ class Source:
         self._pictures.update({p.key: p for p in found})
         return sorted(found, key=lambda p: p.is_map)
 
+    def bent_key(self, picture: Picture, transform: AnyTransform) -> str:
+        """The key of a picture as a map bends it."""
+        key = picture_key(picture.key, json.dumps(transform.to_dict()))
+        self._bent[key] = (picture, transform)
+        return key
+
+    def tiled(self, key: str) -> Tiled:
+        """What the tiles of a picture are cut from, straight or bent.
+
+        Raises
+        ------
+        KeyError
+            For every key that the study does not yield.
+        """
+        if key not in self._pictures and key not in self._bent:  # a browser may remember a page that this process never served
+            for sample in self.sheet.samples:
+                places = self.places(sample)[1]
+                for p in self.pictures(sample):
+                    place = places.get(p.unit)
+                    if place is not None and place.bends is not None:
+                        self.bent_key(p, place.bends)
+        if key not in self._bent:
+            return self.raster(key)
+        picture, transform = self._bent[key]
+        return self.once(f"raster {key}", picture.version, lambda: BentRaster(self.raster(picture.key), transform))
+
     def raster(self, key: str) -> Raster:
-        """Pixels of a picture in levels.
+        """Pixels of a picture in levels, in its own frame.
 
         Raises
         ------

@@ -6,6 +6,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import numpy as np
 import xarray as xr
@@ -34,9 +35,33 @@ class Raster:
     levels: tuple[xr.DataArray, ...]
     lossless: bool = False
     limits: tuple[float, float] = field(init=False)
+    partial = False
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "limits", grey_limits(self.levels))
+
+    def block(self, level: int, rows: slice, columns: slice) -> NDArray[np.floating]:
+        """Values of a part of a level."""
+        return np.asarray(self.levels[level].isel(y=rows, x=columns).values)
+
+
+class Tiled(Protocol):
+    """What tiles are cut from; `partial` says that what is not a number is not drawn, and not black."""
+
+    @property
+    def levels(self) -> tuple[xr.DataArray, ...]: ...
+
+    @property
+    def lossless(self) -> bool: ...
+
+    @property
+    def partial(self) -> bool: ...
+
+    @property
+    def limits(self) -> tuple[float, float]: ...
+
+    def block(self, level: int, rows: slice, columns: slice) -> NDArray[np.floating]:
+        """Values of a part of a level."""
 
 
 def picture_key(*parts: str) -> str:
@@ -65,7 +90,7 @@ def halved(image: xr.DataArray) -> tuple[xr.DataArray, ...]:
     return tuple(levels)
 
 
-def grey(block: NDArray[np.float64], limits: tuple[float, float]) -> NDArray[np.uint8]:
+def grey(block: NDArray[np.floating], limits: tuple[float, float]) -> NDArray[np.uint8]:
     """Values as 8-bit grey between the limits; what is not a number is black."""
     low, high = limits
     scaled = (block.astype(np.float32) - np.float32(low)) * np.float32(255 / (high - low))
@@ -74,7 +99,7 @@ def grey(block: NDArray[np.float64], limits: tuple[float, float]) -> NDArray[np.
 
 
 def encoded(block: NDArray[np.uint8], *, lossless: bool) -> tuple[bytes, str]:
-    """An 8-bit picture as (bytes, media type)."""
+    """An 8-bit picture, (y, x) or (y, x, grey and opacity), as (bytes, media type)."""
     buffer = io.BytesIO()
     if lossless:
         Image.fromarray(block).save(buffer, "PNG", compress_level=1)
@@ -89,10 +114,10 @@ class Tiles:
     Parameters
     ----------
     raster_of
-        Key -> Raster; raises KeyError for any key that the study does not offer.
+        Key -> what its tiles are cut from; raises KeyError for any key that the study does not offer.
     """
 
-    def __init__(self, raster_of: Callable[[str], Raster], *, cache_bytes: int = CACHE_BYTES) -> None:
+    def __init__(self, raster_of: Callable[[str], Tiled], *, cache_bytes: int = CACHE_BYTES) -> None:
         self._raster_of = raster_of
         self._room = cache_bytes
         self._kept: OrderedDict[tuple[str, int, int, int], tuple[bytes, str]] = OrderedDict()
@@ -118,8 +143,11 @@ class Tiles:
         rows, columns = image.shape
         if not (0 <= row * TILE < rows and 0 <= column * TILE < columns):
             raise KeyError(f"tile {row}_{column}")
-        block = image.isel(y=slice(row * TILE, (row + 1) * TILE), x=slice(column * TILE, (column + 1) * TILE)).values
-        found = encoded(grey(block, raster.limits), lossless=raster.lossless)
+        block = raster.block(level, slice(row * TILE, (row + 1) * TILE), slice(column * TILE, (column + 1) * TILE))
+        shown = grey(block, raster.limits)
+        if raster.partial:
+            shown = np.stack([shown, np.where(np.isfinite(block), 255, 0).astype(np.uint8)], -1)
+        found = encoded(shown, lossless=raster.lossless)
         self._keep(name, found)
         return found
 

@@ -1,6 +1,6 @@
 """What the stage shows, and where a point of it lies in the frame of each acquisition."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -10,11 +10,9 @@ from correlate.study import Acquisition
 from dashboards.ellipse import ellipse_95, outline
 from dashboards.source import Place, Source
 from registration import Transform
-from registration.warp import AnyTransform
+from registration.warp import Chain, Warp
 
 Floats = NDArray[np.float64]
-PROBES = 17
-"""Places a side at which a bent map is compared with a straight one."""
 IDENTITY = np.array([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
 
 
@@ -22,9 +20,8 @@ IDENTITY = np.array([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
 class View:
     """What the stage shows: all that is placed in a sample's reference frame, or one acquisition alone in its own.
 
-    matrices : unit -> (2, 3) map of its own (y, x) to the stage
-    drawn_off_nm : unit -> by how much at most its picture lies off where its points belong: a picture is drawn straight, while
-        points follow a map that bends
+    matrices : unit -> (2, 3) map of what is drawn of it to the stage: of its own (y, x), and nothing more to do where it bends,
+        since it is drawn in the stage's frame then
     """
 
     sample: str
@@ -33,7 +30,10 @@ class View:
     matrices: dict[str, Floats]
     places: dict[str, Place]
     unit: str
-    drawn_off_nm: dict[str, float] = field(default_factory=dict)
+
+    def bend_of(self, unit: str) -> Warp | Chain | None:
+        """How the picture of an acquisition is bent on the stage; None where it is straight."""
+        return None if self.alone or unit not in self.places else self.places[unit].bends
 
 
 def view_at(source: Source, sample: str, at: str) -> View:
@@ -41,30 +41,17 @@ def view_at(source: Source, sample: str, at: str) -> View:
     reference, places = source.places(sample)
     known = {a.unit: a for a in source.acquisitions(sample)}
     pictured = {p.unit for p in source.pictures(sample)}
-    drawn = {
-        unit: straight(place.transform, known[unit])
+    placed = {
+        unit: place.transform.matrix if isinstance(place.transform, Transform) else IDENTITY
         for unit, place in places.items()
         if place.transform is not None and unit in pictured
     }
-    placed = {unit: matrix for unit, (matrix, _) in drawn.items()}
     if at in pictured and at not in placed:
         return View(sample, at, True, {at: IDENTITY}, places, "nm" if known[at].is_placed_in_space else "px")
     if reference is None and pictured:
         first = sorted(pictured)[0]
         return View(sample, first, True, {first: IDENTITY}, places, "px")
-    return View(sample, reference, False, placed, places, "nm", {unit: off for unit, (_, off) in drawn.items() if off > 0})
-
-
-def straight(transform: AnyTransform, a: Acquisition) -> tuple[Floats, float]:
-    """The linear map (2, 3) nearest to a transform over the field of an acquisition, and its largest error there, nm."""
-    if isinstance(transform, Transform):
-        return transform.matrix, 0.0
-    axes = (np.linspace(float(a.coords[d]["first"]), float(a.coords[d]["last"]), PROBES) for d in ("y", "x"))
-    own = np.stack(np.meshgrid(*axes, indexing="ij"), -1).reshape(-1, 2)
-    there = transform.apply(own)
-    columns = np.c_[own, np.ones(len(own))]
-    matrix = np.linalg.lstsq(columns, there, rcond=None)[0].T
-    return np.asarray(matrix, np.float64), float(np.linalg.norm(columns @ matrix.T - there, axis=1).max())
+    return View(sample, reference, False, placed, places, "nm")
 
 
 def point_of(click: dict[str, Any] | None) -> Floats | None:

@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import dask.array
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
@@ -266,7 +267,7 @@ def _variable(name: str, field: Field, order: list[int], dims: tuple[str, ...],
         return dims, data, {"units": unit or ARBITRARY}
     for wanted in allowed:
         if unit and compatible(unit, wanted):
-            return dims, converted(np.asarray(data), unit, wanted), {"units": wanted}
+            return dims, _in_unit(data, unit, wanted), {"units": wanted}
     if not unit and ARBITRARY not in allowed and allowed[0] != "1":
         if name in technique.quantities:
             raise DatasetError(f"{name} has no unit in the file, expected {' or '.join(allowed)}")
@@ -276,6 +277,14 @@ def _variable(name: str, field: Field, order: list[int], dims: tuple[str, ...],
     if technique is UNKNOWN:  # nothing is known of it, so nothing can be wrong with it
         return dims, data, {"units": ARBITRARY, "vendor_units": unit}
     raise DatasetError(f"{name} is in {unit!r}, expected one of {allowed}")
+
+
+def _in_unit(data: Any, unit: str, wanted: str) -> Any:
+    """An array in another unit; what is read later is converted later."""
+    if not isinstance(data, dask.array.Array):
+        return converted(np.asarray(data), unit, wanted)
+    later: Any = data
+    return later.map_blocks(converted, unit, wanted, dtype=np.float64, meta=np.empty((0,) * data.ndim))
 
 
 def _without_unit(name: str) -> str:

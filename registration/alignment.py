@@ -11,6 +11,7 @@ import numpy as np
 from registration.candidate import Candidate
 from registration.quality import Verdict
 from registration.saved import read_transform
+from registration.trace import Stage
 from registration.warp import AnyTransform
 
 
@@ -26,7 +27,7 @@ class Alignment:
     `expected_error_nm` (rms over the overlap), `tolerance_px` (what `good` allows), `pixel_nm` (of the coarser image); after
     bending those of `Deformed`, too, with `bent_` before them. Of volumes and sections see `slice_to_volume.py`.
     `candidates` are the poses elsewhere that the search left standing, best first; their evidence compares with
-    `metrics["evidence_middle"]`.
+    `metrics["evidence_middle"]`. `trace` is the best pose of every stage of the search, in order; empty of volumes.
     """
 
     transform: AnyTransform
@@ -34,16 +35,19 @@ class Alignment:
     reasons: tuple[str, ...]
     metrics: dict[str, float]
     candidates: tuple[Candidate, ...] = ()
+    trace: tuple[Stage, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON; numbers that are not known are null."""
         metrics = {k: v if np.isfinite(v) else None for k, v in self.metrics.items()}
         return {"transform": self.transform.to_dict(), "verdict": self.verdict, "reasons": list(self.reasons),
-                "metrics": metrics, "candidates": [c.to_dict() for c in self.candidates]}
+                "metrics": metrics, "candidates": [c.to_dict() for c in self.candidates],
+                "trace": [s.to_dict() for s in self.trace]}
 
     @classmethod
     def from_dict(cls, saved: Mapping[str, Any]) -> Alignment:
         """Read what `to_dict` wrote."""
         metrics = {k: float("nan") if v is None else float(v) for k, v in saved["metrics"].items()}
         candidates = tuple(Candidate.from_dict(c) for c in saved.get("candidates", ()))
-        return cls(read_transform(saved["transform"]), saved["verdict"], tuple(saved["reasons"]), metrics, candidates)
+        return cls(read_transform(saved["transform"]), saved["verdict"], tuple(saved["reasons"]), metrics, candidates,
+                   tuple(Stage.from_dict(s) for s in saved.get("trace", ())))

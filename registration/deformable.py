@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Literal, cast
+from typing import Any, Literal, cast
 
 import numpy as np
 import scipy.ndimage as ndi
@@ -11,6 +11,7 @@ import xarray as xr
 from numpy.typing import NDArray
 from scipy.linalg import cho_factor, cho_solve
 
+from registration.contrast import Shades, smoothed
 from registration.picture import Masks, Picture, averaged, picture
 from registration.transform import Floats, Transform, TransformError
 from registration.warp import GridField, Warp, least_jacobian
@@ -23,13 +24,20 @@ SIGMAS_PX = (6.0, 3.0, 1.5, 0.8)
 STRIDES = (4, 2, 1, 1)
 """What is smooth needs to be looked at on every fourth pixel only."""
 STEPS = 5
-BINS = 24
+BLURS_PX = ((0.7, True), (0.0, True), (0.7, False), (1.4, False))
+"""Blur of the predicting image before its contrast is applied, and whether the other image is taken to have it as well."""
+DIRECTED, SHARPENED = (0, 2), 2
+"""Levels of smoothing at which it is chosen which image predicts, and how blurred."""
+LEARNT = 30000
+"""Most pixels from which a contrast is learnt."""
 TILES = 12
 """Tiles along a side; fields fitted to one half of them, as on a chessboard, are judged on the other."""
 ENOUGH = 3.0
 """Standard errors by which held-out tiles must agree better after bending than before."""
 LEAST_TEXTURED = 0.1
 SURE = 3.0
+BLOCKS = 4
+"""Blocks along the side of a cell, over which neighbouring scores may agree."""
 TELLING_PX = 0.3
 """A cell shows texture where its own pixels would place it to better than this."""
 LARGEST_PX = 1.5
@@ -65,8 +73,8 @@ def deform(fixed: xr.DataArray, moving: xr.DataArray, start: Transform, masks: M
            cells: int = 10, varies: Varies = "area") -> Deformed:
     """Refine a linear alignment by a cubic B-spline field.
 
-    The image that predicts the other better is passed through the mean of the other given its value, so contrast may be
-    inverted or not monotonic (correlation ratio; Roche et al., MICCAI 1998, source not checked). Least squares with a
+    The image that predicts the other better is shown in the other's contrast (see `contrast.py`), which may be inverted or not
+    monotonic (correlation ratio; Roche et al., MICCAI 1998, source not checked). Least squares with a
     smooth prior whose amplitude the images set (evidence; MacKay, Neural Comput. 4, 415 (1992), source not checked);
     no random numbers, one order of sums: the same input gives the same field bit for bit.
 
@@ -102,13 +110,10 @@ def deform(fixed: xr.DataArray, moving: xr.DataArray, start: Transform, masks: M
     if near.pixel > far.pixel * start.scale:
         far = averaged(far, near.pixel / start.scale)
     fit = _Fit(near, far, start.inverse(), cells, varies)
-    whole = fit.climbed(fit.everywhere)
-    board, direction = fit.chessboard(), fit.moving_predicts
+    board = fit.chessboard()
+    whole, *parts = fit.climbed(fit.everywhere, fit.everywhere & board, fit.everywhere & ~board)
     before, after = np.zeros(TILES**2), np.zeros(TILES**2)
-    for half in (True, False):
-        part = fit.climbed(fit.everywhere & (board == half))
-        fit.moving_predicts = direction
-        held = fit.everywhere & (board != half)
+    for part, held in zip(parts, (fit.everywhere & ~board, fit.everywhere & board), strict=True):
         for sums, coefficients in ((before, np.zeros_like(part.coefficients)), (after, part.coefficients)):
             sums += np.bincount(fit.tile.ravel(), (fit.residual(coefficients) ** 2 * held).ravel(), TILES**2)
     seen = np.bincount(fit.tile.ravel(), fit.everywhere.ravel(), TILES**2) > 0.2 * fit.tile.size / TILES**2
@@ -142,6 +147,19 @@ class _Solution:
     covariance: Floats
 
 
+@dataclass(frozen=True, eq=False)
+class _Linear:
+    """Residual (moving minus fixed) and the slopes that a further displacement changes it by, zero where not `inside`, and the
+    image that is predicted; all on the pixels looked at.
+    """
+
+    residual: Floats
+    gy: Floats
+    gx: Floats
+    inside: Mask
+    other: Floats
+
+
 class _Fit:
     """Least squares for a B-spline field on the pixels of the fixed image; displacements in its pixels."""
 
@@ -158,50 +176,29 @@ class _Fit:
         self.prior = self.free.T @ _prior(self.nodes, self.cell, self.decay) @ self.free
         index = [np.minimum(np.arange(n) * TILES // n, TILES - 1) for n in near.shape]
         self.tile = index[0][:, None] * TILES + index[1][None]
+        self._ratio = float(near.step.mean() * back.scale / far.step.mean())
         self._grid = np.moveaxis(np.mgrid[:near.shape[0], :near.shape[1]], 0, -1).astype(np.float64)
+        self.moving_predicts, self._blur = True, BLURS_PX[0]
         self._at(-1)
         seen = self._warped(np.zeros((*self.nodes, 2)))[1]
         self.everywhere: Mask = seen & (near.mask > 0.5)
-        self._choose(np.zeros((*self.nodes, 2)))
 
     def chessboard(self) -> Mask:
         return cast(Mask, (self.tile // TILES + self.tile % TILES) % 2 == 0)
 
-    def climbed(self, use: Mask) -> _Solution:
-        """Gauss-Newton from coarse to fine on the pixels in use."""
-        u = np.zeros((*self.nodes, 2))
-        n = self.free.shape[1]
-        flat = np.zeros(n)
-        stiffness, loosest = (1 / (4 * np.pi * (self.decay * a) ** 2) for a in AMPLITUDE_PX)
-        for level, sigma in enumerate(SIGMAS_PX):
+    def climbed(self, *uses: Mask) -> list[_Solution]:
+        """A field for each set of pixels in use, from coarse to fine; the first decides which image predicts the other."""
+        climbs = [_Climb(self, use) for use in uses]
+        for level in range(len(SIGMAS_PX)):
             self._at(level)
-            self._choose(u)
-            for _ in range(STEPS):
-                residual, gy, gx, inside = self._linearised(u, use)
-                weight = self._shared(gy, gx, u, inside) if sigma < 2 else inside.astype(np.float64)
-                # neighbouring residuals agree over what was smoothed away and what the contrasts do not share
-                noise = max(float((residual[inside] ** 2).mean()), 1e-12)
-                noise *= self._clustering(residual * gy, residual * gx, inside)
-                normal, right = self._normal(residual, gy, gx, weight / noise)
-                normal, right = self.free.T @ normal @ self.free, self.free.T @ right
-                factor = cho_factor(normal + stiffness * self.prior + 1e-9 * np.trace(normal) / n * np.eye(n))
-                step = cho_solve(factor, right - stiffness * self.prior @ flat)
-                step *= min(1.0, LARGEST_PX * sigma / max(float(np.abs(step).max()), 1e-12))
-                flat = flat + step
-                u = np.stack(np.split(self.free @ flat, 2), -1).reshape(*self.nodes, 2)
-                covariance = cho_solve(factor, np.eye(n))
-                determined = n - stiffness * float((covariance * self.prior).sum())
-                energy = float(flat @ self.prior @ flat)
-                stiffness = float(np.clip(max(determined, 1.0) / max(energy, 1e-12), stiffness / 10, stiffness * 10))
-                stiffness = max(stiffness, loosest)
-                if np.abs(step).max() < 0.02:
-                    break
-        return _Solution(u, self.free @ covariance @ self.free.T)
+            self._learn(climbs[0].u, level)
+            for climb in climbs:
+                climb.climb()
+        return [climb.solution() for climb in climbs]
 
     def residual(self, u: Floats) -> Floats:
         """What is left between the images, at the finest smoothing, with one contrast for all pixels."""
-        self._at(-1)
-        return self._linearised(u, self.everywhere)[0]
+        return self._linearised(u, self.everywhere).residual
 
     def field(self, solution: _Solution) -> GridField:
         """The field in nm, with the covariance of its value at each node."""
@@ -226,31 +223,29 @@ class _Fit:
     def texture(self, solution: _Solution) -> xr.DataArray:
         """Cells that their own pixels, by what both images show there, would place to better than TELLING_PX."""
         self._at(-1)
-        residual, gy, gx, inside = self._linearised(solution.coefficients, self.everywhere)
-        noise = float((residual[inside] ** 2).mean()) * self._clustering(residual * gy, residual * gx, inside)
-        yy, yx, xx = (a / noise for a in self._common(gy, gx, solution.coefficients, inside)[0])
+        near = self._linearised(solution.coefficients, self.everywhere)
+        yy, yx, xx = (a / self._noise(near) for a in self._common(near)[0])
         told = (yy + xx) / 2 - np.hypot((yy - xx) / 2, yx) > TELLING_PX**-2
         at = [self.near.origin[a] + self.near.step[a] * ((np.arange(self.count[a]) + 0.5) * self.cell - 0.5) for a in (0, 1)]
         return xr.DataArray(told, {d: (d, at[a], {"units": "nm"}) for a, d in enumerate("yx")}, ("y", "x"), "texture",
                             {"units": "1", "long_name": "the images hold the field here"})
 
-    def _common(self, gy: Floats, gx: Floats, u: Floats, inside: Mask) -> tuple[tuple[Floats, ...], Floats]:
+    def _common(self, near: _Linear) -> tuple[tuple[Floats, ...], Floats]:
         """Per cell: products of slopes that both images have (noise drops out), and the same of one image with itself."""
-        values, _ = self._warped(u)
-        shown = self._fixed if self.moving_predicts else values
-        oy, ox = (np.where(inside, g, 0) for g in np.gradient(shown, self._stride))
+        gy, gx = near.gy, near.gx
+        oy, ox = (np.where(near.inside, g, 0) for g in np.gradient(near.other, self._stride))
         both = tuple(self._by_cell(a) for a in (gy * oy, (gy * ox + gx * oy) / 2, gx * ox))
         return both, self._by_cell(gy**2 + gx**2)
 
-    def _shared(self, gy: Floats, gx: Floats, u: Floats, inside: Mask) -> Floats:
+    def _shared(self, near: _Linear) -> Floats:
         """Weight of pixels: the part of their cell's squared slopes that both images show. Slopes of noise pull at nothing."""
-        both, own = self._common(gy, gx, u, inside)
+        both, own = self._common(near)
         # slopes of noise agree by chance as far as independent patches of the smoothing's size do
-        patches = self._by_cell(inside.astype(np.float64)) * self._stride**2 / (4 * np.pi * self._sigma**2)
+        patches = self._by_cell(near.inside.astype(np.float64)) * self._stride**2 / (4 * np.pi * self._sigma**2)
         chance = np.minimum(SURE / np.sqrt(np.maximum(patches, 1)), 0.9)
         part = np.clip(((both[0] + both[2]) / np.maximum(own, 1e-30) - chance) / (1 - chance), 0, 1)
         ny, nx = self._fixed.shape
-        return np.where(inside, np.kron(part, np.ones((self.cell // self._stride,) * 2))[:ny, :nx], 0)
+        return np.where(near.inside, np.kron(part, np.ones((self.cell // self._stride,) * 2))[:ny, :nx], 0)
 
     def _by_cell(self, image: Floats) -> Floats:
         """Sums over the cells of the control grid."""
@@ -266,61 +261,97 @@ class _Fit:
         """Smooth both images alike, in the fixed image's pixels, and choose the pixels to look at."""
         self._sigma, self._stride = SIGMAS_PX[level], STRIDES[level]
         self._looked = (slice(None, None, self._stride),) * 2
-        self._fixed = _smooth(self.near, np.full(2, self._sigma))[self._looked]
-        ratio = self.near.step.mean() * self.back.scale / self.far.step
-        self._moving = ndi.spline_filter(_smooth(self.far, self._sigma * ratio))
+        self._fixed = smoothed(self.near, self.near.values, self._sigma)[self._looked]
+        self._moving = ndi.spline_filter(smoothed(self.far, self.far.values, self._sigma * self._ratio))
         self._basis = self.basis[::self._stride]
         self._by = [_basis_matrix(self._basis, n, m) for n, m in zip(self._fixed.shape, self.nodes, strict=True)]
 
-    def _choose(self, u: Floats) -> None:
-        """Which image predicts the other: the one that explains more, its own noise counted against it."""
-        values, seen = self._warped(u)
-        use = seen & self.everywhere[self._looked]
-        worth = [_explained(a, b, use) * (1 - _noise_part(a, use))
-                 for a, b in ((values, self._fixed), (self._fixed, values))]
-        self.moving_predicts = worth[0] >= worth[1]
+    def _learn(self, u: Floats, level: int) -> None:
+        """What the predicting image shows at the present smoothing. Which image that is, and how blurred, is chosen at some
+        levels: what explains most, the predicting image's own noise counted against it.
+        """
+        if level not in DIRECTED:
+            self._shades = self._split(self.moving_predicts, self._blur)
+            return
+        values, seen, at = self._warped(u)
+        inside = seen & self.everywhere[self._looked]
+        clear = {True: 1 - _noise_part(values, inside), False: 1 - _noise_part(self._fixed, inside)}
+        best = -1.0
+        for blur in BLURS_PX[:None if level == SHARPENED else 1]:
+            for moving_predicts in (True, False) if blur == BLURS_PX[0] else (self.moving_predicts,):
+                shades = self._split(moving_predicts, blur)
+                places, use = self._learnt_from(inside, at, moving_predicts)
+                worth = clear[moving_predicts] * shades.explained(places, (self._fixed if moving_predicts else values)[use])
+                if worth > best:
+                    best, self.moving_predicts, self._shades, self._blur = worth, moving_predicts, shades, blur
 
-    def _warped(self, u: Floats) -> tuple[Floats, Mask]:
-        """The moving image on the fixed image's pixels after displacing them by the field, and where it has data."""
+    def _split(self, moving: bool, blur: tuple[float, bool]) -> Shades:
+        before, shared = blur
+        after = np.sqrt(max(self._sigma**2 - before**2, 0)) if shared else self._sigma
+        if moving:
+            return Shades(self.far, before * self._ratio, after * self._ratio, (slice(None),) * 2)
+        return Shades(self.near, before, after, self._looked)
+
+    def _learnt_from(self, inside: Mask, at: Floats, moving_predicts: bool) -> tuple[Any, Any]:
+        """Places (2, n) on the predicting image's grid, and the pixels looked at that show the same."""
+        use = np.unravel_index(np.flatnonzero(inside)[::max(1, int(inside.sum()) // LEARNT)], inside.shape)
+        return (np.stack([a[use] for a in at]) if moving_predicts else np.array(use)), use
+
+    def _there(self, u: Floats) -> Floats:
+        """Where in the moving image, (2, ny, nx) in its pixels, the fixed image's pixels are shown."""
         q = self.near.origin + (self._grid[self._looked] + self._dense(u)) * self.near.step
         p = (self.back.apply(q.reshape(-1, 2)) - self.far.origin) / self.far.step
-        at = p.T.reshape(2, *self._fixed.shape)
+        return p.T.reshape(2, *self._fixed.shape)
+
+    def _warped(self, u: Floats) -> tuple[Floats, Mask, Floats]:
+        """The moving image on the fixed image's pixels after displacing them by the field, where it has data, and where in it
+        they lie, (2, ny, nx).
+        """
+        at = self._there(u)
         values = ndi.map_coordinates(self._moving, at, order=3, mode="nearest", prefilter=False)
         size = np.array(self.far.shape)[:, None, None]
-        seen = ((at >= 0) & (at <= size - 1)).all(0)
-        seen &= ndi.map_coordinates(self.far.mask, at, order=1, mode="nearest") > 0.5
-        return values, seen
+        seen = np.asarray(((at >= 0) & (at <= size - 1)).all(0))
+        if self.far.mask.min() < 0.5:
+            seen &= ndi.map_coordinates(self.far.mask, at, order=1, mode="nearest") > 0.5
+        return values, seen, at
 
-    def _linearised(self, u: Floats, use: Mask) -> tuple[Floats, Floats, Floats, Mask]:
-        """Residual (moving minus fixed), the slopes that a further displacement changes it by, and the pixels that count."""
-        values, seen = self._warped(u)
-        inside = seen & use[self._looked]
+    def _linearised(self, u: Floats, part: Mask) -> _Linear:
+        """The least squares problem about a field, on a part of the pixels."""
+        values, seen, at = self._warped(u)
+        inside = seen & part[self._looked]
+        zero = np.zeros_like(values)
+        if not inside.any():
+            return _Linear(zero, zero, zero, inside, zero)
+        places, use = self._learnt_from(inside, at, self.moving_predicts)
         if self.moving_predicts:
-            shown = _passed(values, self._fixed, inside)
-            residual = self._fixed - shown
+            mean = ndi.spline_filter(self._shades.mean(places, self._fixed[use]))
+            shown, other = ndi.map_coordinates(mean, at, order=3, mode="nearest", prefilter=False), self._fixed
+            residual = other - shown
         else:
-            shown = _passed(self._fixed, values, inside)
-            residual = shown - values
-        residual = np.where(inside, residual - residual[inside].mean(), 0) if inside.any() else np.zeros_like(residual)
+            shown, other = self._shades.mean(places, values[use]), values
+            residual = shown - other
         gy, gx = np.gradient(shown, self._stride)
-        return residual, np.where(inside, gy, 0), np.where(inside, gx, 0), inside
+        residual = np.where(inside, residual - residual[inside].mean(), 0)
+        return _Linear(residual, np.where(inside, gy, 0), np.where(inside, gx, 0), inside, other)
 
-    def _clustering(self, a: Floats, b: Floats, inside: Mask) -> float:
-        """How much more the scores vary over small blocks than independent pixels would make them."""
-        block = max(4, int(4 * self._sigma / self._stride))
-        ny, nx = (n // block for n in a.shape)
+    def _noise(self, near: _Linear, at_least: int = 0) -> float:
+        """Variance of what is left over that independent pixels would need to scatter the scores as much as they do over
+        blocks, at least so many pixels wide: neighbours agree over what was smoothed away and what the contrasts do not share.
+        """
+        block = max(4, int(4 * self._sigma / self._stride), at_least // self._stride)
+        ny, nx = (n // block for n in near.residual.shape)
         ratio = 0.0
-        for s in (a, b):
-            s = np.where(inside, s, 0)
-            sums = s[:ny * block, :nx * block].reshape(ny, block, nx, block).sum((1, 3))
-            ratio += 0.5 * float((sums**2).sum()) / max(float((s[:ny * block, :nx * block] ** 2).sum()), 1e-30)
-        return max(1.0, ratio)
+        for slope in (near.gy, near.gx):
+            score = (near.residual * slope)[:ny * block, :nx * block]
+            sums = score.reshape(ny, block, nx, block).sum((1, 3))
+            ratio += 0.5 * float((sums**2).sum()) / max(float((score**2).sum()), 1e-30)
+        return max(float((near.residual[near.inside] ** 2).mean()), 1e-12) * max(1.0, ratio)
 
     def _dense(self, u: Floats) -> Floats:
         """The field (ny, nx, 2) on all pixels."""
         return np.asarray(np.stack([self._by[0] @ u[..., k] @ self._by[1].T for k in (0, 1)], -1), np.float64)
 
-    def _normal(self, residual: Floats, gy: Floats, gx: Floats, weight: Floats) -> tuple[Floats, Floats]:
+    def _normal(self, near: _Linear, weight: Floats) -> tuple[Floats, Floats]:
         """Normal matrix and right side, cell by cell: all pixels of a cell share the same sixteen basis functions."""
         c, (my, mx), (ny, nx) = self.cell // self._stride, self.count, self.nodes
         phi = np.einsum("ia,jb->ijab", self._basis, self._basis).reshape(c * c, 16)
@@ -333,47 +364,49 @@ class _Fit:
         local = ((i[:, None, None] + np.arange(4)[:, None]) * nx + j[:, None, None] + np.arange(4)).reshape(-1, 16)
         n = ny * nx
         where = (local[:, :, None] * n + local[:, None, :]).ravel()
+        gy, gx = near.gy, near.gx
         blocks = [np.bincount(where, (cells(w) @ pairs).ravel(), n * n).reshape(n, n) for w in (gy * gy, gy * gx, gx * gx)]
-        right = [np.bincount(local.ravel(), (cells(residual * g) @ phi).ravel(), n) for g in (gy, gx)]
+        right = [np.bincount(local.ravel(), (cells(near.residual * g) @ phi).ravel(), n) for g in (gy, gx)]
         return np.block([[blocks[0], blocks[1]], [blocks[1], blocks[2]]]), np.concatenate(right)
 
 
-def _smooth(image: Picture, sigma: Floats) -> NDArray[np.float64]:
-    """Gaussian mean over the pixels that hold data."""
-    mask = image.mask.astype(np.float64)
-    weight = ndi.gaussian_filter(mask, sigma, mode="nearest")
-    total = ndi.gaussian_filter(image.values * mask, sigma, mode="nearest")
-    fill = np.full_like(total, float(np.median(image.values)))
-    return np.asarray(np.divide(total, weight, out=fill, where=weight > 1e-3), np.float64)
+class _Climb:
+    """Gauss-Newton for one set of pixels."""
 
+    def __init__(self, fit: _Fit, use: Mask) -> None:
+        self.fit, self.use = fit, use
+        self.u = np.zeros((*fit.nodes, 2))
+        self.flat = np.zeros(fit.free.shape[1])
+        self.stiffness, self.loosest = (1 / (4 * np.pi * (fit.decay * a) ** 2) for a in AMPLITUDE_PX)
+        self.normal = np.zeros((0, 0))
 
-def _levels(values: Floats, use: Mask) -> tuple[Floats, Floats]:
-    """Edges of BINS even parts of the values in use, and each pixel's place among them, linear in between."""
-    edges = np.unique(np.quantile(values[use], np.linspace(0.005, 0.995, BINS)))
-    return edges, np.interp(values, edges, np.arange(len(edges)))
+    def climb(self) -> None:
+        """Up to STEPS steps at the present smoothing."""
+        fit, n = self.fit, len(self.flat)
+        for _ in range(STEPS):
+            near = fit._linearised(self.u, self.use)
+            weight = fit._shared(near) if fit._sigma < 2 else near.inside.astype(np.float64)
+            noise = fit._noise(near)
+            normal, right = (fit.free.T @ a for a in fit._normal(near, weight / noise))
+            normal = normal @ fit.free
+            self.normal = normal * (noise / fit._noise(near, fit.cell // BLOCKS))
+            factor = cho_factor(normal + self.stiffness * fit.prior + 1e-9 * np.trace(normal) / n * np.eye(n))
+            step = cho_solve(factor, right - self.stiffness * fit.prior @ self.flat)
+            # each by itself: what nothing holds at a corner must not slow down the rest
+            step = np.clip(step, -LARGEST_PX * fit._sigma, LARGEST_PX * fit._sigma)
+            self.flat = self.flat + step
+            self.u = np.stack(np.split(fit.free @ self.flat, 2), -1).reshape(*fit.nodes, 2)
+            determined = n - self.stiffness * float((cho_solve(factor, np.eye(n)) * fit.prior).sum())
+            energy = float(self.flat @ fit.prior @ self.flat)
+            wanted = max(determined, 1.0) / max(energy, 1e-12)
+            self.stiffness = max(float(np.clip(wanted, self.stiffness / 10, self.stiffness * 10)), self.loosest)
+            if np.abs(step).max() < 0.02:
+                break
 
-
-def _passed(values: Floats, target: Floats, use: Mask) -> Floats:
-    """The mean of the target given the value, a curve linear between BINS knots, applied to the values."""
-    if use.sum() < 10 * BINS:
-        return np.zeros_like(values)
-    edges, place = _levels(values, use)
-    n = len(edges)
-    low = np.minimum(place[use].astype(int), max(n - 2, 0))
-    high, t, y = np.minimum(low + 1, n - 1), place[use] - low, target[use]
-    right = np.bincount(low, (1 - t) * y, n) + np.bincount(high, t * y, n)
-    beside = np.diag(np.bincount(low, t * (1 - t), n)[:-1], 1)
-    normal = np.diag(np.bincount(low, (1 - t) ** 2, n) + np.bincount(high, t**2, n)) + beside + beside.T
-    knots = np.linalg.solve(normal + 1e-6 * np.trace(normal) / n * np.eye(n), right)
-    return np.asarray(np.interp(place, np.arange(n), knots), np.float64)
-
-
-def _explained(values: Floats, target: Floats, use: Mask) -> float:
-    """Part of the target's variance that the values explain (correlation ratio)."""
-    if use.sum() < 10 * BINS:
-        return 0.0
-    shown = _passed(values, target, use)[use]
-    return float(1 - ((target[use] - shown) ** 2).mean() / max(float(target[use].var()), 1e-30))
+    def solution(self) -> _Solution:
+        n = len(self.flat)
+        factor = cho_factor(self.normal + self.stiffness * self.fit.prior + 1e-9 * np.trace(self.normal) / n * np.eye(n))
+        return _Solution(self.u, self.fit.free @ cho_solve(factor, np.eye(n)) @ self.fit.free.T)
 
 
 def _noise_part(values: Floats, use: Mask) -> float:

@@ -11,12 +11,11 @@ it proposes poses where none could be called good, is weighed beside the evidenc
 from __future__ import annotations
 
 import numpy as np
-import scipy.fft as sf
 import scipy.ndimage as ndi
 
-from registration.grid_search import turned_index
+from registration.grid_search import Lags, turned_index
 from registration.picture import Image, Picture, averaged
-from registration.regression import explained_part, regressed
+from registration.regression import explained_part, sharpened
 from registration.scene import OVERSAMPLING, Scene
 from registration.transform import Floats, Model
 
@@ -25,6 +24,8 @@ SMOOTHING = 1.0
 """Of both images, in steps of the coarse grid: a cell then holds the counts of its neighbours, too."""
 TRIED, FINALISTS = 16, (4, 2)
 """Distinct poses of the coarse grid, each way, that are sharpened once, and how many of the best of all are sharpened again."""
+FIRST_POINTS = 4
+"""The first time on images of no more than so many pixels to a step of the coarse grid: most of these poses are wrong."""
 SIDE = 24
 """Places a side of the reference at which the overlap is taken."""
 
@@ -33,11 +34,20 @@ def most_explained(pair: Scene, near: Picture, far: Picture, poses: Floats, mode
     """Poses (n, 6) that explain most, best first, among those given (n, 6) and the best of the whole box, each sharpened; none
     where none is inside the box.
     """
-    sharpened = [(pair.affine(p), -1.0) for p in np.concatenate([poses, _best_of_box(pair, near, far)])]
-    for count in (len(sharpened), *FINALISTS):
-        again = [_sharpened(pair, near, far, matrix, model, prior_std) for matrix, _ in sharpened[:count]]
-        sharpened = sorted(again + sharpened[count:], key=lambda found: -found[1])
-    return np.array([pair.pose(matrix) for matrix, score in sharpened[:FINALISTS[0]] if score > 0]).reshape(-1, poses.shape[1])
+    middle = pair.field_of_view / (FIRST_POINTS * pair.coarsest)
+    coarse = averaged(near, middle), averaged(far, middle * float(np.exp(pair.start[1])))
+
+    def again(images: tuple[Picture, Picture], matrices: list[Floats]) -> list[tuple[Floats, float]]:
+        return [_sharpened(pair, *images, matrix, model, prior_std, images is not coarse) for matrix in matrices]
+
+    def sorted_by_score(found: list[tuple[Floats, float]]) -> list[tuple[Floats, float]]:
+        return sorted(found, key=lambda one: -one[1])
+
+    tried = sorted_by_score(again(coarse, [pair.affine(p) for p in np.concatenate([poses, _best_of_box(pair, near, far)])]))
+    tried = tried[:FINALISTS[0]]
+    for count in FINALISTS:
+        tried = sorted_by_score(again((near, far), [matrix for matrix, _ in tried[:count]]) + tried[count:])
+    return np.array([pair.pose(matrix) for matrix, score in tried if score > 0]).reshape(-1, poses.shape[1])
 
 
 def explained_score(pair: Scene, near: Picture, far: Picture, pose: Floats) -> float:
@@ -48,15 +58,16 @@ def explained_score(pair: Scene, near: Picture, far: Picture, pose: Floats) -> f
 
 
 def _sharpened(pair: Scene, near: Picture, far: Picture, matrix: Floats, model: Model,
-               prior_std: Floats) -> tuple[Floats, float]:
+               prior_std: Floats, every_pixel: bool) -> tuple[Floats, float]:
     """A pose after least squares, and its score; -1 where it left the box or the overlap that is asked for."""
-    found = regressed(near, far, matrix, model, prior_std, near.pixel)
+    found = sharpened(near, far, matrix, model, prior_std, every_pixel)
     if found is None:
         return matrix, -1.0
-    matrix, overlap = found.spread.matrix, _overlap(near, far, found.spread.matrix)
+    matrix, explained = found
+    overlap = _overlap(near, far, matrix)
     if overlap < pair.box.overlap or pair.outside(pair.pose(matrix)[None])[0] > 0:
         return matrix, -1.0
-    return matrix, _fitness(overlap, found.explained)
+    return matrix, _fitness(overlap, explained)
 
 
 def _fitness(overlap: float, explained: float) -> float:
@@ -68,15 +79,10 @@ def _best_of_box(pair: Scene, near: Picture, far: Picture) -> Floats:
     and those where it is the other way round.
     """
     n, m = pair.coarsest, pair.coarsest * OVERSAMPLING
-    pitch = pair.field_of_view / n
-    value, inside = _on_grid(near, pair.cr, n, pitch)
-    other, other_inside = _on_grid(far, pair.co, m, pitch / OVERSAMPLING)
-    middle = np.rint(pair.start[2:4] / pitch).astype(int)
-    reach = int(pair.box.shift * n)
-    size = sf.next_fast_len(n + int(np.abs(middle).max()) + reach + 1, real=True)
-    lags = np.arange(-reach, reach + 1)
-    at = np.ix_((lags + middle[0]) % size, (lags + middle[1]) % size)
-    explaining, explained = (sf.rfft2(f(value, inside), (size, size)) for f in (_classes, _moments))
+    lags = Lags.of(pair)
+    value, inside = _on_grid(near, pair.cr, n, lags.pitch)
+    other, other_inside = _on_grid(far, pair.co, m, lags.pitch / OVERSAMPLING)
+    explaining, explained = (lags.spectra(f(value, inside)) for f in (_classes, _moments))
     spread = [np.append(a, np.zeros((len(a), 1), np.float32), 1)  # what falls outside
               for a in (f(other, other_inside).reshape(-1, m * m) for f in (_classes, _moments))]
     least = pair.box.overlap * min(float(inside.sum()), float(other_inside.sum()) / OVERSAMPLING**2)
@@ -85,13 +91,15 @@ def _best_of_box(pair: Scene, near: Picture, far: Picture) -> Floats:
     for log_scale in pair.scales():
         for theta in pair.rotations():
             index = turned_index(np.exp(log_scale) * np.cos(theta), np.exp(log_scale) * np.sin(theta), n)
-            classes, moments = (np.conj(sf.rfft2(a[:, index], (size, size))) for a in spread)
-            for way, products in enumerate(([f * classes for f in explained], [explaining * f for f in moments])):
-                sums, counts, squares = (sf.irfft2(p, (size, size))[:, at[0], at[1]] for p in products)
-                score = _score(sums, counts, squares, least)
+            classes, moments = (np.conj(lags.spectra(a[:, index])) for a in spread)
+            # of the squares only the sum over the classes is asked for
+            products = (np.concatenate([explained[0] * classes, explained[1] * classes, explained[2:] * classes.sum(0)]),
+                        np.concatenate([explaining * moments[0], explaining * moments[1], explaining.sum(0) * moments[2:]]))
+            for way, product in enumerate(products):
+                sums = lags.correlations(product)
+                score = _score(sums[:CLASSES], sums[CLASSES:-1], sums[-1], least)
                 i, j = np.unravel_index(int(score.argmax()), score.shape)
-                shift = (lags[i] + middle[0]) * pitch, (lags[j] + middle[1]) * pitch
-                found[way].append((float(theta), float(log_scale), *shift, 0.0, 0.0))
+                found[way].append((float(theta), float(log_scale), lags.y[i] * lags.pitch, lags.x[j] * lags.pitch, 0.0, 0.0))
                 scores[way].append(float(score[i, j]))
     small = min(float(pair.reference.image.extent.min()), float(pair.other.image.extent.min()))
     best = [poses[pair.distinct(poses, np.array(score), 0.06 * small, TRIED)]
@@ -112,12 +120,15 @@ def _moments(value: Image, inside: Image) -> Image:
     return np.stack([value * inside, inside, value**2 * inside])
 
 
-def _score(sums: Floats, counts: Floats, squares: Floats, least: float) -> Floats:
-    """-overlap ln(1 - η) at every shift, from sums over each class (classes, ny, nx); 0 where too little overlaps."""
+def _score(sums: Image, counts: Image, squares: Image, least: float) -> Floats:
+    """-overlap ln(1 - η) at every shift, from sums and counts of each class (classes, ny, nx) and the squares of all (ny, nx);
+    0 where too little overlaps.
+    """
     counts = np.maximum(counts, 1e-3)
     overlap = counts.sum(0)
-    whole = np.maximum(squares.sum(0) - sums.sum(0) ** 2 / overlap, 1e-6)
-    between = (sums**2 / counts).sum(0) - sums.sum(0) ** 2 / overlap
+    mean_squares = sums.sum(0) ** 2 / overlap
+    whole = np.maximum(squares - mean_squares, 1e-6)
+    between = (sums**2 / counts).sum(0) - mean_squares
     score = -overlap * np.log1p(-np.clip(between / whole, 0, 1 - 1e-6))
     return np.asarray(np.where(overlap > least, score, 0.0), np.float64)
 

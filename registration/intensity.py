@@ -20,6 +20,7 @@ from registration.regression import regressed
 from registration.scene import WORK, Scene
 from registration.search import CONFIRMED, ENOUGH, ITERATIONS, PROMISING, SURE, nearby, search
 from registration.search_box import SearchBox
+from registration.trace import Stage
 from registration.transform import Floats, Model, Transform, TransformError, fits, model_generators, n_parameters
 from registration.uncertainty import floor, settled
 
@@ -63,7 +64,8 @@ def align_images(fixed: xr.DataArray, moving: xr.DataArray, model: Model = "simi
         return found.inverse() if swapped else found
 
     candidates = tuple(Candidate(placed(pose, None), evidence) for pose, evidence in outcome.rivals)
-    return replace(_judged(placed(outcome.matrix, outcome.covariance), a, b, outcome, marks), candidates=candidates)
+    return replace(_judged(placed(outcome.matrix, outcome.covariance), a, b, outcome, marks), candidates=candidates,
+                   trace=tuple(Stage(name, of, value, placed(pose, None)) for name, of, pose, value in outcome.trace))
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,6 +78,7 @@ class _Outcome:
     metrics: dict[str, float]
     remarks: tuple[str, ...]
     rivals: tuple[tuple[Floats, float], ...] = ()
+    trace: tuple[tuple[str, str, Floats, float], ...] = ()
 
 
 def _pose(reference: Picture, other: Picture, guess: Floats, model: Model, box: SearchBox, seed: int,
@@ -108,12 +111,20 @@ def _pose(reference: Picture, other: Picture, guess: Floats, model: Model, box: 
         both = both / (2 * ENOUGH) + score / max(score.max(), 1e-9)
     best = settled(fine, pair.affine(poses[both.argmax()]), model, prior, reference.pixel)
     remarks: list[str] = []
+    stages = [(name, "evidence", pair.affine(_constrained(pair.pose(pose), pair.start, model)), value)
+              for name, pose, value in found.trace]
+
+    def seen_as(name: str, matrix: Floats) -> tuple[str, str, Floats, float]:
+        return name, "evidence", matrix, float(fine.evidence(pair.pose(matrix)[None])[0])
+
+    stages += [seen_as("fine level", pair.affine(poses[both.argmax()])), seen_as("top of the evidence", best.matrix)]
     second = regressed(near, far, best.matrix, model, prior, reference.pixel)
     explained, moved = float("nan"), float("nan")
     if second is None:
         remarks.append("too little of one image falls on the other to compare what they show")
     else:
         at = np.stack([pair.pose(best.matrix), pair.pose(second.spread.matrix)])
+        stages.append(("least squares", "explained", second.spread.matrix, second.explained))
         moved, explained = float(pair.distances(at[1:], at[0])[0]), second.explained
         before, after = fine.seen_from(at).evidence(at)
         seen = np.minimum(reference.extent, other.extent / scale)
@@ -137,7 +148,8 @@ def _pose(reference: Picture, other: Picture, guess: Floats, model: Model, box: 
         min(reference.extent.min(), other.extent.min() / scale))
     others = [(pair.affine(_constrained(p, pair.start, model)), float(e))
               for p, e in zip(found.poses[apart], found.evidence[apart], strict=True)]
-    return _Outcome(best.matrix, model, best.covariance, metrics, tuple(remarks), tuple(others[:RIVALS]))
+    return _Outcome(best.matrix, model, best.covariance, metrics, tuple(remarks), tuple(others[:RIVALS]),
+                    (*stages, seen_as("result", best.matrix)))
 
 
 def _constrained(pose: Floats, start: Floats, model: Model) -> Floats:

@@ -99,12 +99,12 @@ class Scene:
     def distinct(self, poses: Floats, evidence: Floats, tolerance: float, count: int) -> NDArray[np.intp]:
         """Indices of the best poses that differ by more than `tolerance` nm at the corners."""
         corners = self.corners(poses)
+        left = np.argsort(-evidence, kind="stable")
         chosen: list[int] = []
-        for i in np.argsort(-evidence, kind="stable"):
-            if all(np.linalg.norm(corners[i] - corners[j], axis=1).mean() > tolerance for j in chosen):
-                chosen.append(int(i))
-            if len(chosen) == count:
-                break
+        while len(left) and len(chosen) < count:
+            chosen.append(int(left[0]))
+            apart = np.linalg.norm(corners[left] - corners[left[0]], axis=2).mean(1)
+            left = left[apart > tolerance]
         return np.array(chosen, np.intp)
 
     def tiles(self, n: int, per_side: int = 6) -> NDArray[np.int_]:

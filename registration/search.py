@@ -40,7 +40,8 @@ class Finding:
 
     `margin` is the evidence of the best pose over that of the best distinct other one; `held_out` the evidence on one half
     of the tiles of the pose found on the other half alone, where both agree, and NaN when that was not asked. `contenders` are
-    the best poses of every plan that was followed, the best of all first.
+    the best poses of every plan that was followed, the best of all first. `trace` is the best pose and its evidence after every
+    stage of every attempt, as (2, 3) matrices.
     """
 
     pair: Scene
@@ -50,6 +51,7 @@ class Finding:
     held_out: float
     attempts: int
     contenders: Floats
+    trace: tuple[tuple[str, Floats, float], ...] = ()
 
 
 def search(reference: Picture, other: Picture, unit: float, start: Floats, box: SearchBox, seed: int,
@@ -61,10 +63,15 @@ def search(reference: Picture, other: Picture, unit: float, start: Floats, box: 
     rng = np.random.default_rng(seed)
     best: Finding | None = None
     contenders = np.empty((0, DEGREES_OF_FREEDOM))
+    trace: list[tuple[str, Floats, float]] = []
+    scenes: dict[tuple[float, float, float], Scene] = {}
     plans = [(effort, box) for effort in (FIRST, *FURTHER)] + ([(FIRST, wider)] if wider else [])
     for attempt, (effort, region) in enumerate(plans):
-        pair = scene(reference, other, unit, start, region, effort)
-        poses, evidence, middle = _descend(pair, rng)
+        known = scenes.get(effort.smoothing)
+        pair = replace(known, box=region, effort=effort) if known else scene(reference, other, unit, start, region, effort)
+        scenes[effort.smoothing] = pair
+        poses, evidence, middle, stages = _descend(pair, rng)
+        trace += [(f"attempt {attempt + 1}: {name}", pair.affine(pose), value) for name, pose, value in stages]
         if best is None or evidence[0] > best.evidence[0]:
             best = Finding(pair, poses, evidence, margin(evidence), float("nan"), attempt + 1, contenders)
             contenders = np.concatenate([poses[:CONTENDERS], contenders])
@@ -72,30 +79,35 @@ def search(reference: Picture, other: Picture, unit: float, start: Floats, box: 
             contenders = np.concatenate([contenders, poses[:CONTENDERS]])
         if best.evidence[0] > ENOUGH and best.margin > SURE:
             break
-        if best.margin >= PROMISING and attempt in (0, len(FURTHER), len(plans) - 1):
+        if best.margin >= PROMISING and attempt in (0, len(FURTHER), len(plans) - 1) and np.isnan(best.held_out):
             best = replace(best, held_out=agreement(best.pair, best.poses[0], middle.variance, rng))
             if best.held_out >= CONFIRMED:
                 break
     assert best is not None
-    return replace(best, contenders=contenders)
+    return replace(best, contenders=contenders, trace=tuple(trace))
 
 
-def _descend(pair: Scene, rng: np.random.Generator) -> tuple[Floats, Floats, Level]:
-    """From all poses of the coarse grid to a few distinct ones refined at the middle level, which is returned too."""
+def _descend(pair: Scene, rng: np.random.Generator) -> tuple[Floats, Floats, Level, list[tuple[str, Floats, float]]]:
+    """From all poses of the coarse grid to a few distinct ones refined at the middle level, which is returned too, as is the
+    best pose of every stage.
+    """
     keep, points, fov = pair.effort.keep, pair.effort.points, pair.field_of_view
     small = min(float(pair.reference.image.extent.min()), float(pair.other.image.extent.min()))
-    poses, evidence = (a[:20 * keep[0]] for a in coarse_poses(pair))
+    poses, evidence = (a[:20 * keep[0]] for a in coarse_poses(pair)[0])
+    stages = [("grid", poses[0], float(evidence[0]))]
     poses = np.r_[poses[pair.distinct(poses, evidence, 0.04 * small, keep[0])], pair.start[None]]
     level = Level(pair, pair.coarsest, points[0], rng)
     level.learn_null(rng)
     pitch = fov / pair.coarsest
     poses, evidence = level.refined(poses, 1.5 * pitch, ITERATIONS[0], 4)
+    stages.append(("coarse level", poses[evidence.argmax()], float(evidence.max())))
     chosen = pair.distinct(poses, evidence, 0.023 * small, keep[1])
     level = Level(pair, 2 * pair.coarsest, points[1], rng)
     level.learn_null(rng)
     poses, evidence = level.refined(poses[chosen], 0.75 * pitch, ITERATIONS[1], 4)
     chosen = pair.distinct(poses, evidence, 0.06 * small, keep[1])
-    return poses[chosen], evidence[chosen], level
+    stages.append(("middle level", poses[chosen[0]], float(evidence[chosen[0]])))
+    return poses[chosen], evidence[chosen], level, stages
 
 
 def nearby(level: Level, pose: Floats, rng: np.random.Generator) -> Floats:
@@ -127,8 +139,8 @@ def agreement(pair: Scene, pose: Floats, variance: Floats, rng: np.random.Genera
     small = min(float(pair.reference.image.extent.min()), float(pair.other.image.extent.min()))
     pitch = pair.field_of_view / pair.coarsest
     points = pair.effort.points
-    for part in (0, 1):
-        poses, evidence = (a[:240] for a in coarse_poses(pair, part))
+    for part, found in enumerate(coarse_poses(pair, (0, 1))):
+        poses, evidence = (a[:240] for a in found)
         poses = poses[pair.distinct(poses, evidence, 0.04 * small, 12)]
         level = Level(pair, pair.coarsest, points[0], rng, part)
         level.learn_null(rng)

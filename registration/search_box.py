@@ -30,3 +30,8 @@ class Effort:
     sigma_orientation: float = 4.5
     keep: tuple[int, int, int] = (36, 8, 2)
     points: tuple[int, int, int] = (2000, 5000, 16000)
+
+    @property
+    def smoothing(self) -> tuple[float, float, float]:
+        """All that the channels of an image depend on."""
+        return self.sigma_intensity, self.sigma_energy, self.sigma_orientation

@@ -52,30 +52,32 @@ class Spread:
         """The spread when the pose may as well be one of `rivals` (2, 3): a circle may be turned at will, and then how sharp
         one chance maximum is says nothing of the rotation.
         """
-        apart = np.array([self._away(rival, model, centre) for rival in rivals])
+        apart = np.array([self.away(rival, model, centre) for rival in rivals])
         return self if len(rivals) < 2 else replace(self, covariance=self.covariance + apart.T @ apart / len(rivals))
 
     def against(self, second: Floats, model: Model, centre: Floats) -> Spread:
         """The spread when another criterion, with other faults, puts the top at `second` (2, 3): half the distance is added."""
-        half = self._away(second, model, centre) / 2
+        half = self.away(second, model, centre) / 2
         return replace(self, covariance=self.covariance + np.outer(half, half))
 
-    def mean(self, second: Spread, shared: Floats, model: Model, extent: Floats, centre: Floats) -> Spread:
+    def mean(self, second: Spread, shared: Floats | None, model: Model, extent: Floats, centre: Floats) -> Spread:
         """The mean of two criteria's poses, weighted by their expected errors over a field of view of `extent` nm but for the
-        covariance that both share.
+        covariance that both share; `shared` None says that their noise is one and the same, and the mean has it all.
 
         What they differ by is part of its error, as the weighted scatter of two values about their mean: a quarter of the
         squared distance between equals, and less where one of them knows much better.
         """
-        alike = replace(self, covariance=shared).error(model, extent) ** 2
+        alike = 0.0 if shared is None else replace(self, covariance=shared).error(model, extent) ** 2
         one, two = (max(s.error(model, extent) ** 2 - alike, 0.01 * alike) for s in (self, second))
         weight = one / (one + two)
-        step = self._away(second.matrix, model, centre)
-        covariance = (1 - weight) ** 2 * self.covariance + weight**2 * second.covariance + 2 * weight * (1 - weight) * shared
+        step = self.away(second.matrix, model, centre)
+        covariance = (1 - weight) * self.covariance + weight * second.covariance
+        if shared is not None:
+            covariance -= weight * (1 - weight) * (self.covariance + second.covariance - 2 * shared)
         matrix = corrected(self.matrix, model_generators(model, 2) @ (weight * step), centre, model)
         return Spread(matrix, covariance + weight * (1 - weight) * np.outer(step, step), second.firm)
 
-    def _away(self, other: Floats, model: Model, centre: Floats) -> Floats:
+    def away(self, other: Floats, model: Model, centre: Floats) -> Floats:
         """Parameters (k,) of the correction that makes this pose another one (2, 3)."""
         back = np.linalg.inv(self.matrix[:, :2])
         change = back @ other[:, :2] - np.eye(2)
@@ -107,19 +109,20 @@ def settled(level: Level, matrix: Floats, model: Model, prior_std: Floats, pixel
     for wider in WIDER:
         unit = wider * step * np.r_[1.0, 1.0, np.full(k - 2, 1 / rim)]
         precision = np.diag((unit / prior_std) ** 2)
-        matrix, hessian, slopes, firm = _parabola(level, matrix, model, unit, precision)
+        matrix, hessian, slopes, voices, firm = _parabola(level, matrix, model, unit, precision)
         if firm:
             break
     n = len(slopes)
-    scatter = slopes.T @ slopes * (n - 1) / n * few_tiles(slopes)
+    scatter = slopes.T @ slopes * (n - 1) / n * few_tiles(slopes) + voices.T @ voices
     covariance = bounded(hessian, scatter, precision) * np.outer(unit, unit)
     return Spread(matrix, covariance + floor(model, pixel, rim), firm)
 
 
 def _parabola(level: Level, matrix: Floats, model: Model, unit: Floats,
-              precision: Floats) -> tuple[Floats, Floats, Floats, bool]:
+              precision: Floats) -> tuple[Floats, Floats, Floats, Floats, bool]:
     """Follow the parabola through poses that differ by `unit` (k,): the pose (2, 3), the curvature (k, k) there, the slopes
-    (tiles, k) when one tile is left out, about their mean, and whether the curvature is that of a maximum.
+    (tiles, k) when one tile is left out, about their mean, those (5, k) of each correlation by itself, and whether the
+    curvature is that of a maximum.
     """
     pair, generators, k = level.pair, model_generators(model, 2), len(unit)
     pairs = [(i, j) for i in range(k) for j in range(i)]
@@ -156,7 +159,10 @@ def _parabola(level: Level, matrix: Floats, model: Model, unit: Floats,
         firm, hessian = bool((w > 0).all()), (v * np.maximum(w, 0)) @ v.T
     left_out = level.without_each_tile(np.stack([pair.pose(moved(e)) for e in around[:2 * k]]), TILES)[:, 1:]
     slopes = (left_out[:k] - left_out[k:]).T / 4
-    return matrix, hessian, slopes - slopes.mean(0), firm
+    q, _ = level.correlations(np.stack([pair.pose(moved(e)) for e in around[:2 * k]]))
+    each = q**2 / level.variance
+    voices = (each[:k] - each[k:]).T / 4
+    return matrix, hessian, slopes - slopes.mean(0), voices - voices.mean(0), firm
 
 
 def _moved(matrix: Floats, full: Floats, centre: Floats) -> Floats:

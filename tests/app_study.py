@@ -12,6 +12,7 @@ from datasets.sheet import FILE_NAME, Sample, Sheet, write_sheet
 from datasets.store import Store
 from datasets.techniques import TECHNIQUES
 from registration import Transform
+from registration.warp import GridField, Warp
 
 HAADF, EDX, SEM, LOST, BARE = "A17/haadf-0", "A17/edx-0", "A17/sem-0", "A17/tem-0", "A17/uncalibrated-0"
 EDX_TURN, EDX_SHIFT = np.deg2rad(8.0), (300.0, 420.0)
@@ -48,6 +49,24 @@ def make_app_study(root: Path) -> Study:
     describe_study(study, jobs=1)
     fit_study(study)
     return study
+
+
+def place_bent(study: Study, moving: str, transform: Warp) -> None:
+    """Give an acquisition an accepted place in the HAADF frame to which a map leads that bends."""
+    name = f"registration/{moving}--haadf-0"
+    ds = study.store.open(name)
+    bent = {"model": "bspline", "status": "accepted", "verdict": "good", "reasons": [], "transform": transform.to_dict()}
+    parents = {u: study.store.current(u).version for u in (moving, HAADF)}
+    study.store.publish(name, ds.assign_attrs(alignment={**ds.attrs["alignment"], **bent}), kind="transform", parents=parents)
+
+
+def bent_transform(moving: str, side_nm: float, amplitude_nm: float) -> Warp:
+    """A map of a square field into the HAADF frame that waves along both axes, about the map of `edx_transform`."""
+    node = side_nm / 8
+    at = (np.mgrid[:11, :11] - 1) / 8
+    waves = np.stack([np.sin(2 * np.pi * at[1]), np.sin(2 * np.pi * at[0])], -1)
+    field = GridField(np.full(2, -node), np.full(2, node), amplitude_nm * waves, 3, np.broadcast_to(np.eye(2), (11, 11, 2, 2)))
+    return Warp(Transform.identity(moving, "bent"), field, edx_transform("bent"))
 
 
 def edx_transform(moving: str = EDX) -> Transform:

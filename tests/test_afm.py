@@ -102,6 +102,18 @@ def test_a_movie_keeps_the_times_of_its_frames(real_data):
     np.testing.assert_allclose(fast["time"], [0, 3.275, 6.55, 9.825])  # the file's own clock, with the ways back
 
 
+def test_a_long_jpk_movie_is_read_when_its_frames_are_used(tmp_path, monkeypatch):
+    path = jpk_image.example_hdf5(tmp_path)
+    (whole,) = read_acquisitions(path)
+    monkeypatch.setattr(jpk_image, "AT_ONCE_BYTES", 0)
+    monkeypatch.setattr(jpk_image, "FRAMES_BYTES", 1)
+    (lazy,) = read_acquisitions(path)
+    assert isinstance(whole["height"].data, np.ndarray)
+    assert lazy["height"].chunks[0] == (1,) * whole.sizes["time"]
+    np.testing.assert_array_equal(lazy["height"], whole["height"])
+    np.testing.assert_array_equal(lazy["height"][1, 3:5, 2], whole["height"][1, 3:5, 2])
+
+
 def test_the_shape_of_a_real_surface_does_not_depend_on_its_scale(real_data):
     """Skewness and kurtosis are free of the phase resolution, in which surfalize errs by 8: -0.45727 and 2.11955."""
     (ds,) = read_acquisitions(folder(real_data) / "surfalize_zygo_test_1.dat")

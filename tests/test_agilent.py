@@ -7,6 +7,7 @@ import pytest
 
 from datasets.acquisition import read_acquisitions
 from datasets.errors import FileError
+from datasets.formats import open_file
 from datasets.formats.infrared import agilent
 
 
@@ -80,3 +81,16 @@ def test_a_missing_tile_is_nan_and_said(real_data, tmp_path):
     (ds,) = read_acquisitions(tmp_path / "5_mosaic_agg1024.dmt")
     assert int(np.isnan(ds["absorbance"]).sum()) == 4 * 4 * 9
     assert any("missing" in w for w in ds.attrs["warnings"])
+
+
+def test_a_large_mosaic_is_read_tile_by_tile_when_it_is_used(real_data, tmp_path, monkeypatch):
+    for source in (real_data / "spectra").glob("5_*"):
+        if source.suffix not in (".dms", ".dat"):
+            shutil.copy(source, tmp_path)
+    path = tmp_path / "5_mosaic_agg1024.dmt"
+    (whole,) = open_file(path)
+    monkeypatch.setattr(agilent, "AT_ONCE_BYTES", 0)
+    (lazy,) = open_file(path)
+    assert isinstance(whole.main.data, np.ndarray)
+    assert lazy.main.data.chunks == ((4, 4), (4,), (9,))  # two tiles, one above the other
+    np.testing.assert_array_equal(lazy.main.data, whole.main.data)

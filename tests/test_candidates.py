@@ -47,4 +47,9 @@ def test_rivals_survive_being_saved():
     fixed, moving, _ = symmetric_pair(np.random.default_rng(3))
     found = align(fixed, moving, "rigid")
     back = Alignment.from_dict(found.to_dict())
+    assert [s.to_dict() for s in back.trace] == [s.to_dict() for s in found.trace]
+    assert [s.name for s in found.trace][:3] == ["attempt 1: grid", "attempt 1: coarse level", "attempt 1: middle level"]
+    last = found.trace[-1]
+    assert last.name == "result"
+    assert np.allclose(last.transform.matrix, found.transform.matrix, rtol=0, atol=1e-9)
     assert [c.to_dict() for c in back.candidates] == [c.to_dict() for c in found.candidates]

@@ -191,6 +191,17 @@ def test_an_interrupted_import_leaves_nothing_torn_and_goes_on(study):
     assert len(Study(study).acquisitions()) > 0
 
 
+def test_an_interrupted_draft_says_that_nothing_was_written(tmp_path, monkeypatch):
+    def stop(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("correlate.draft.draft_study", stop)
+    ended = run("import", tmp_path)
+    assert ended.exit_code == 130
+    assert "nothing was written" in ended.output
+    assert not list(tmp_path.iterdir())
+
+
 def test_the_demo_runs_the_whole_path_and_a_second_run_does_nothing_twice(tmp_path):
     folder = tmp_path / "demo"
     assert run("demo", folder, "--headless", "--samples", 1, "--jobs", 1).exit_code == 0

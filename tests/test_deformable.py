@@ -64,16 +64,23 @@ def told(found, g):
     return found.texture.values[i, j]
 
 
-@pytest.mark.parametrize(("contrast", "limit_px"), [("same", 0.3), ("inverted", 0.3), ("not monotonic", 0.7)])
-def test_a_smooth_field_of_five_pixels_is_recovered_where_there_is_texture(contrast, limit_px):
-    # the contrast that is not monotonic loses 0.3 px more: it is blurred by 1.4 pixels before, so no curve relates the images
+@pytest.mark.parametrize("contrast", ["same", "inverted", "not monotonic"])
+@pytest.mark.parametrize(("kind", "limit_px", "part_held"), [("texture", 0.2, 0.9), ("polycrystal", 0.45, 0.5)])
+def test_a_smooth_field_of_five_pixels_is_recovered_where_its_error_is_stated_below_a_third_of_one(kind, limit_px, part_held,
+                                                                                                   contrast):
+    # grains of 53 pixels are wider than a cell of 32 and than the field is smooth for: there it is less sure than it says
     rng = np.random.default_rng(0)
     field = smooth_field(rng, 5)
-    found = deform(*pair(rng, scenes.texture(rng).metal.astype(float), contrast, field), START)
+    found = deform(*pair(rng, scenes.KINDS[kind](rng).metal.astype(float), contrast, field), START)
     g, error = errors(found.transform, field)
     assert found.accepted
-    assert told(found, g).mean() > 0.9
-    assert rms(error[told(found, g)]) < limit_px
+    covariance = found.transform.inverse().covariance_at(g * PIXEL) / PIXEL**2
+    held = np.linalg.eigvalsh(covariance)[:, 1] < 0.3**2
+    assert held.mean() > part_held
+    assert rms(error[held]) < limit_px
+    far = np.einsum("ni,nij,nj->n", error, np.linalg.inv(covariance), error)
+    if kind == "texture":  # two degrees of freedom; neighbours err together, so the part of one field scatters
+        assert (far < 5.991).mean() > 0.9
 
 
 def test_the_drift_of_a_slow_scan_is_found_row_by_row_against_a_fast_one():
@@ -140,6 +147,16 @@ def test_bending_a_map_of_few_counts_costs_no_more_than_a_tenth_of_its_pixel(kin
     bent = deform(pair_of.fixed, pair_of.moving, start.transform)
     assert pair_of.error_px(bent.transform) < max(1.1 * pair_of.error_px(start.transform),
                                                   pair_of.error_px(start.transform) + 0.1)
+
+
+@pytest.mark.parametrize("amplitude_px", [0.0, 1.0])
+@pytest.mark.parametrize("kind", ["interface", "polycrystal"])
+def test_a_small_field_or_none_seen_in_another_contrast_is_not_made_worse_by_a_tenth_of_a_pixel(kind, amplitude_px):
+    # the trial in benchmarks/series.py has more bases, contrasts and fields
+    rng = np.random.default_rng(30)
+    field = smooth_field(rng, amplitude_px, nodes=3)
+    found = deform(*pair(rng, scenes.KINDS[kind](rng).metal.astype(float), "not monotonic", field), START, cells=6)
+    assert rms(errors(found.transform, field)[1]) < rms(errors(START, field)[1]) + 0.1
 
 
 def test_unrelated_images_are_not_bent_onto_one_another():

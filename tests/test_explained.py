@@ -39,5 +39,5 @@ def test_the_score_is_that_of_the_correlation_ratio():
     sums, counts, squares = (np.array([v[label == k].sum() for k in (0, 1)])[:, None, None]
                              for v in (values, np.ones(4), values**2))
     part = 1 - (2 * 1 + 2 * 1) / ((values - 2) ** 2).sum()  # 4 within of 8 in all
-    assert _score(sums, counts, squares, 3.0)[0, 0] == pytest.approx(-4 * np.log(1 - part))
-    assert _score(sums, counts, squares, 5.0)[0, 0] == 0
+    assert _score(sums, counts, squares.sum(0), 3.0)[0, 0] == pytest.approx(-4 * np.log(1 - part))
+    assert _score(sums, counts, squares.sum(0), 5.0)[0, 0] == 0

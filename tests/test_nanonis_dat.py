@@ -30,6 +30,15 @@ def test_filtered_columns_stand_beside_what_they_were_made_of(tmp_path):
     assert read_acquisitions(path)[0].sizes == {"z": 2}
 
 
+def test_a_sweep_without_one_of_the_columns_says_so(tmp_path):
+    path = nanonis_dat.example(tmp_path)
+    path.write_text(path.read_text().replace("[00002] [bwd] (A)", "[00003] [bwd] (A)"))
+    single = open_file(path)[1]
+    assert single.axes[0].values.tolist() == [1, 2, 3]
+    assert "current, current_retrace: not every one of 3 sweeps has it; it is NaN there" in single.warnings
+    assert np.isnan(single.fields["current"].data[2]).all()
+
+
 def test_a_sweep_that_was_stopped_says_so_and_one_that_was_cut_is_refused(tmp_path):
     path = nanonis_dat.example(tmp_path)
     lines = path.read_text().splitlines()

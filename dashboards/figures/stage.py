@@ -23,6 +23,7 @@ class Layer:
 
     levels : finest first, (y, x) in nm (or pixels) of its own frame
     matrix : (2, 3), own (y, x) -> the stage's (y, x)
+    outline : (n, 2) its rim (y, x) on the stage, where it bends; its levels are the stage's then
     """
 
     key: str
@@ -33,11 +34,12 @@ class Layer:
     colormap: str
     visible: bool
     see_through: bool
+    outline: Floats | None = None
 
 
 @dataclass(frozen=True, eq=False)
 class Field:
-    """The outline of an acquisition, (4, 2) corners (y, x) in the stage's frame."""
+    """The outline of an acquisition, (n, 2) corners (y, x) in the stage's frame, four unless it bends."""
 
     unit: str
     label: str

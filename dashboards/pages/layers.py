@@ -5,6 +5,7 @@ from dash import dcc, html
 from dash.development.base_component import Component
 
 from correlate.study import Acquisition
+from dashboards.bent import outline, stage_levels
 from dashboards.figures.stage import Field, Layer, corners, edges
 from dashboards.pages.shell import counted, error_text, full_label, icon, sample_address, tag, unit_label, verdict
 from dashboards.source import Picture, Place, Source
@@ -27,9 +28,12 @@ def layers_of(source: Source, view: View) -> list[tuple[Picture, Layer]]:
         label = f"{full_label(p.technique, p.unit)} {p.element}".strip()
         visible = not p.is_map or p.key == shown_map or (view.alone and p.kind == "whole")
         coloured = p.kind in ("element", "map")
+        bend, key, rim = view.bend_of(p.unit), p.key, None
+        if bend is not None:
+            key, rim, levels = source.bent_key(p, bend), outline(levels[0], bend), stage_levels(levels[0], bend)
         layer = Layer(
-            p.key, label, p.technique.family, levels, view.matrices[p.unit], colormap="viridis" if coloured else "gray",
-            visible=visible, see_through=coloured and not view.alone,
+            key, label, p.technique.family, levels, view.matrices[p.unit], colormap="viridis" if coloured else "gray",
+            visible=visible, see_through=coloured and not view.alone, outline=rim,
         )
         found.append((p, layer))
 
@@ -48,7 +52,7 @@ def fields_of(layers: list[tuple[Picture, Layer]]) -> list[Field]:
                 p.unit,
                 full_label(p.technique, p.unit),
                 p.technique.family,
-                corners(*edges(layer.levels[0]), layer.matrix),
+                corners(*edges(layer.levels[0]), layer.matrix) if layer.outline is None else layer.outline,
             )
     return list(found.values())
 
@@ -118,9 +122,8 @@ def _layer_row(p: Picture, layer: Layer, view: View, *, several: bool) -> Compon
         names.append(html.Span(unit_label(p.unit), className="muted") if p.element else html.B(unit_label(p.unit)))
     names += [html.Span(text, className="muted") for text in ("whole" if p.kind == "whole" else "", p.note) if text]
     title = "95 % error of its registration"
-    if p.unit in view.drawn_off_nm:
-        off = view.drawn_off_nm[p.unit]
-        title += f"; it bends: the picture is drawn straight, up to {off:.3g} nm off where its points belong"
+    if view.bend_of(p.unit) is not None:
+        title += "; it bends, and is drawn so"
     error = html.Span(_error(view.places.get(p.unit)), className="note", title=title)
     return html.Li([
         html.Div([eye, html.Div([tag(p.technique), *names], className="names", title=p.unit), error, swatch, adjust],

@@ -89,7 +89,7 @@ def look(item, lost, misfits, depth, until):
     for name in names:
         try:
             link = item.get(name, getlink=True)
-            if link is None:  # listed, but not found
+            if link is None or (isinstance(link, h5py.SoftLink) and item.get(name) is None):  # listed, but not found
                 raise KeyError(name)
             if isinstance(link, h5py.HardLink) and depth < 32:
                 look(item[name], lost, misfits, depth + 1, until)

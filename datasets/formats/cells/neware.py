@@ -51,6 +51,8 @@ PROTOCOL = "Step.xml"
 TABLE = "data.ndc"
 MOST_INFLATION = 1100
 """Deflate cannot pack tighter than 1032 to 1: an archive that declares more is damaged or means harm."""
+MOST_BEHIND = 128
+"""Bytes; other tables, which some versions keep behind that of the points, are larger."""
 UNITS = {"V": "V", "mV": "mV", "mA": "mA", "degC": "degC", "mAh": "mAh", "mWh": "mWh", "s": "s", "%": "percent"}
 
 
@@ -163,7 +165,7 @@ def _head(path: Path) -> bytes:
 
 
 def _cut_off(path: Path) -> list[str]:
-    """Whether the header of an .nda promises more bytes of points than the file has."""
+    """Whether the header of an .nda promises more bytes of points than the file has, or a few less."""
     with path.open("rb") as file:
         header = file.read(128)
     newer = header[14] > NEWEST_NARROW
@@ -172,6 +174,8 @@ def _cut_off(path: Path) -> list[str]:
     size = path.stat().st_size
     if begin + length > size:
         return [f"the header promises points up to byte {begin + length} and the file ends at byte {size}: it may be cut off"]
+    if 0 < size - begin - length <= MOST_BEHIND:
+        return [f"{size - begin - length} bytes stand behind the points that the header promises: a point may be lost"]
     return []
 
 

@@ -23,11 +23,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import dask.array
 import numpy as np
-from numpy.typing import NDArray
 
 from datasets.errors import UnreadableFile
+from datasets.formats.contiguous import AT_ONCE_BYTES, Contiguous, contiguous, lazily
 from datasets.formats.signal import Axis, Field, Format, Signal
+
+da: Any = dask.array
+"""Dask's functions are not typed."""
 
 OLE2 = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 DATA = b"\x00\x72\x47\x00"
@@ -120,33 +124,38 @@ def _number_behind(raw: bytes, name: bytes) -> float | None:
     return float(value) if np.isfinite(value) and 0 < value < 1e6 else None
 
 
-def _planes(path: Path, family: list[Path], tiles: str, whole: tuple[str, ...]) -> tuple[NDArray[np.float32] | None, list[str]]:
-    """Values (plane, y, x) with y up, of one file or of the tiles of a mosaic."""
+def _planes(path: Path, family: list[Path], tiles: str, whole: tuple[str, ...]) -> tuple[Any, list[str]]:
+    """Values (plane, y, x) with y up, of one file or of the tiles of a mosaic; dask where they are large."""
     parts = [p for p in family if tiles and p.suffix.lower() == tiles]
     if parts:
         return _mosaic(path, parts)
     alone = next((p for suffix in whole for p in family if p.suffix.lower() == suffix), None)
-    return (_read_planes(path, alone), []) if alone is not None else (None, [])
+    if alone is None:
+        return None, []
+    one = _stored(path, alone)
+    return contiguous(one.path, one.stored, one.shape, one.offset), []
 
 
-def _read_planes(path: Path, source: Path) -> NDArray[np.float32]:
-    raw = source.read_bytes()
-    if not raw.startswith(DATA) or len(raw) < HEAD_BYTES:
+def _stored(path: Path, source: Path) -> Contiguous:
+    """The planes of one file, which is as long as they are."""
+    with source.open("rb") as file:
+        head = file.read(HEAD_BYTES)
+    if not head.startswith(DATA) or len(head) < HEAD_BYTES:
         raise UnreadableFile(path, f"{source.name} does not begin as data do", todo="the file may be damaged")
-    points = struct.unpack_from("<I", raw, 9)[0]
-    width, height = struct.unpack_from("<2H", raw, 24)
+    points = struct.unpack_from("<I", head, 9)[0]
+    width, height = struct.unpack_from("<2H", head, 24)
     count = points * width * height
-    if count < 1 or len(raw) - HEAD_BYTES < 4 * count:
+    if count < 1 or source.stat().st_size - HEAD_BYTES < 4 * count:
         raise UnreadableFile(path, f"{source.name} declares {points} planes of {width} x {height} and is shorter",
                              todo="the file may be truncated")
-    return np.frombuffer(raw, "<f4", count, HEAD_BYTES).reshape(points, height, width)
+    return Contiguous(source, "<f4", (points, height, width), HEAD_BYTES)
 
 
-def _mosaic(path: Path, parts: list[Path]) -> tuple[NDArray[np.float32], list[str]]:
+def _mosaic(path: Path, parts: list[Path]) -> tuple[Any, list[str]]:
     places = {(int(m[2]), int(m[3])): p for p in parts if (m := TILE.fullmatch(p.stem))}
     if not places:
         raise UnreadableFile(path, f"the tiles beside it have no numbers ({parts[0].name})")
-    tiles = {place: _read_planes(path, p) for place, p in places.items()}
+    tiles = {place: _stored(path, p) for place, p in places.items()}
     shapes = {tile.shape for tile in tiles.values()}
     if len(shapes) > 1:
         raise UnreadableFile(path, f"its tiles are of different sizes: {', '.join(map(str, sorted(shapes)))}")
@@ -155,14 +164,16 @@ def _mosaic(path: Path, parts: list[Path]) -> tuple[NDArray[np.float32], list[st
     missing = across * down - len(tiles)
     if across * down > 4 * len(tiles) + 16:
         raise UnreadableFile(path, f"{missing} of {across} x {down} tiles are missing")
-    whole = np.full((points, down * height, across * width), np.nan, dtype=np.float32)
-    for (x, y), tile in tiles.items():
-        # tiles are counted from the top, their rows from the bottom
-        whole[:, (down - y - 1) * height:(down - y) * height, x * width:(x + 1) * width] = tile
+    blank = da.full((points, height, width), np.nan, dtype=np.float32, chunks=-1)
+    # tiles are counted from the top, their rows from the bottom
+    whole = da.block([[lazily(tiles[x, y], tiles[x, y].shape) if (x, y) in tiles else blank for x in range(across)]
+                      for y in reversed(range(down))])
+    if whole.nbytes <= AT_ONCE_BYTES:
+        whole = whole.compute(scheduler="synchronous")
     return whole, [f"{missing} tiles of the mosaic are missing: their pixels are NaN"] if missing else []
 
 
-def _signal(path: Path, settings: _Settings, settings_path: Path, planes: NDArray[np.float32], fringes: bool,
+def _signal(path: Path, settings: _Settings, settings_path: Path, planes: Any, fringes: bool,
             warnings: list[str]) -> Signal:
     if fringes:
         name, unit, kind = "interferogram", "arbitrary", "interferogram"
@@ -180,10 +191,11 @@ def _signal(path: Path, settings: _Settings, settings_path: Path, planes: NDArra
             raise UnreadableFile(path, f"{settings_path.name} says {settings.points} wavenumbers, "
                                  f"the data hold {planes.shape[0]}")
         axis = Axis("wavenumber", settings.step * (settings.first + np.arange(settings.points)), "1/cm")
-    values = np.ascontiguousarray(np.moveaxis(planes, 0, -1))
+    at_once = isinstance(planes, np.ndarray)
+    values = np.ascontiguousarray(np.moveaxis(planes, 0, -1)) if at_once else da.moveaxis(planes, 0, -1)
     places = tuple(Axis(n, (settings.pixel_um or 1.0) * np.arange(size), "um" if settings.pixel_um else "")
                    for n, size in zip(("y", "x"), values.shape[:2], strict=True))
-    if blank := int(np.isnan(values).sum()) if not warnings else 0:
+    if blank := int(np.isnan(values).sum()) if at_once and not warnings else 0:
         warnings = [*warnings, f"{blank} values are no numbers"]
     title = settings_path.stem if not fringes else f"{settings_path.stem}, interferograms"
     return Signal(title, (*places, axis), {name: Field(values, unit)}, path, settings.metadata, {}, kind, tuple(warnings))

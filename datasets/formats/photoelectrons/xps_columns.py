@@ -159,6 +159,8 @@ def _signals(path: Path, table: _Table) -> list[Signal]:
     rows_of_tables = any(name.upper().startswith("K.E") for name in table.names) and len(energies) == 2
     if rows_of_tables:
         return [_signal(path, table, energies[1], range(energies[0] + 1, energies[1]), beside=energies[0])]
+    if left := [name for name in table.names[:energies[0] if energies else 0] if name]:
+        table.remarks.append(f"columns {', '.join(left)} stand before the first energy and are left out")
     ends = [*energies[1:], len(table.names)]
     return [_signal(path, table, at, range(at + 1, end)) for at, end in zip(energies, ends, strict=True)]
 
@@ -263,6 +265,9 @@ def _results(path: Path, lines: list[str], header: int) -> Signal:
         if len(cells) < max(names.index(n) for n in RESULTS if n in names) + 1:
             raise UnreadableFile(path, f"expected {len(names)} columns, found {len(cells)}", where=f"line {number}",
                                  todo="the file may be truncated")
+        if any(cells[len(names):]):
+            raise UnreadableFile(path, f"a row has {len(cells)} cells under {len(names)} names", where=f"line {number}",
+                                 todo="the file may be damaged")
         rows.append(cells)
     if not rows:
         raise UnreadableFile(path, "lists no component", where=f"line {header + 1}")

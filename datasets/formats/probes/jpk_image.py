@@ -24,14 +24,17 @@ import tifffile
 from numpy.typing import NDArray
 
 from datasets.errors import UnreadableFile
-from datasets.formats.contiguous import left_over
+from datasets.formats.contiguous import lazily, left_over
 from datasets.formats.dates import acquired
+from datasets.formats.hdf5_array import StoredArray
 from datasets.formats.hdf5_layout import told_by_groups
 from datasets.formats.probes.scan_image import Channel, scaled, signals
 from datasets.formats.signal import Axis, Format, Signal
 from datasets.formats.tiff_tags import is_jpk, opened
 from datasets.provenance import jsonable
 
+AT_ONCE_BYTES, FRAMES_BYTES = 32 << 20, 16 << 20
+"""Longer movies are read when their frames are used, so many bytes at a time."""
 GLOBAL = {0x8000: "program_version", 0x8003: "start", 0x8004: "name", 0x8005: "comment", 0x8006: "end", 0x8007: "sample",
           0x8011: "spring_constant", 0x8030: "feedback_mode", 0x8033: "setpoint", 0x8040: "x0", 0x8041: "y0", 0x8042: "width",
           0x8043: "height", 0x8044: "angle", 0x8045: "reflect", 0x8049: "scan_rate", 0x804B: "motion"}
@@ -142,10 +145,11 @@ def _frames(path: Path, about: Mapping[str, Any], group: h5py.Group, clock: NDAr
     if table.nbytes > 1024 * path.stat().st_size:
         raise UnreadableFile(path, f"declares {table.nbytes} bytes, more than the file can hold", where=str(group.name))
     own = {key: _plain(value) for key, value in group.attrs.items()}
-    data = scaled(table[()].T.reshape(-1, rows, columns), float(own.get("net-encoder.scaling.multiplier", 1.0)),
-                  float(own.get("net-encoder.scaling.offset", 0.0)))
-    if own.get("position-pattern.grid.reflect", about.get("position-pattern.grid.reflect")) != "true":
-        data = data[:, ::-1]
+    turned = own.get("position-pattern.grid.reflect", about.get("position-pattern.grid.reflect")) != "true"
+    movie = _Movie(StoredArray(path, table), (rows, columns), float(own.get("net-encoder.scaling.multiplier", 1.0)),
+                   float(own.get("net-encoder.scaling.offset", 0.0)), turned)
+    data = movie[:] if table.nbytes <= AT_ONCE_BYTES else lazily(
+        movie, (max(1, FRAMES_BYTES // (rows * columns * movie.dtype.itemsize)), rows, columns))
     extent = [float(about.get(f"position-pattern.grid.{n}length", 0.0)) for n in "vu"]
     rate = float(about.get("timing-settings.scanRate", 0.0))
     nominal = np.arange(data.shape[0]) * (rows / rate if rate > 0 else 1.0)
@@ -155,6 +159,21 @@ def _frames(path: Path, about: Mapping[str, Any], group: h5py.Group, clock: NDAr
     return Channel(str(own.get("channel.name", group.name)), data, str(own.get("net-encoder.scaling.unit.unit", "")),
                    (extent[0] / rows, extent[1] / columns), str(about.get("position-pattern.grid.unit.unit", "m")),
                    own.get("retrace") == "true", times)
+
+
+class _Movie:
+    """A table of (pixel, frame) as (frame, row, column), in the channel's unit; frames are read when they are asked for."""
+
+    def __init__(self, stored: StoredArray, grid: tuple[int, int], factor: float, offset: float, turned: bool) -> None:
+        self.stored, self.grid, self.factor, self.offset, self.turned = stored, grid, factor, offset, turned
+        self.shape, self.ndim = (stored.shape[1], *grid), 3
+        self.dtype = scaled(np.empty(0, stored.dtype), factor, offset).dtype
+
+    def __getitem__(self, key: Any) -> NDArray[Any]:
+        frames, *rest = key if isinstance(key, tuple) else (key,)
+        numbers = self.stored[:, frames].T.reshape(-1, *self.grid)
+        values = scaled(numbers[:, ::-1] if self.turned else numbers, self.factor, self.offset)
+        return values[(slice(None), *rest)]
 
 
 def _plain(value: Any) -> Any:

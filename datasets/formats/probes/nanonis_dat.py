@@ -55,8 +55,8 @@ def read(path: Path) -> tuple[Signal, ...]:
     axis = Axis(variable_name(swept["name"])[0], table[:, 0], unit_of(swept["unit"] or ""))
     remarks = [*_counted(header, len(table)), *cut_within(text)]
     conditions = acquired(header.get("Date", ""), "%d.%m.%Y %H:%M:%S")
-    return tuple(Signal(title, axes, fields, path, header, conditions, "Nanonis spectrum", tuple(remarks))
-                 for title, axes, fields in _signals(path.stem, axis, [match for match in matches[1:] if match], table[:, 1:]))
+    return tuple(Signal(title, axes, fields, path, header, conditions, "Nanonis spectrum", (*remarks, *said))
+                 for title, axes, fields, said in _signals(path.stem, axis, [m for m in matches[1:] if m], table[:, 1:]))
 
 
 def _table(path: Path, lines: list[str], columns: int, first: int) -> NDArray[np.float64]:
@@ -78,11 +78,12 @@ def _table(path: Path, lines: list[str], columns: int, first: int) -> NDArray[np
 
 
 def _signals(title: str, axis: Axis, columns: list[re.Match[str]],
-             table: NDArray[np.float64]) -> Iterator[tuple[str, tuple[Axis, ...], dict[str, Field]]]:
+             table: NDArray[np.float64]) -> Iterator[tuple[str, tuple[Axis, ...], dict[str, Field], list[str]]]:
+    """Title, axes, fields and remarks of the means and of the single sweeps."""
     means = [i for i, column in enumerate(columns) if not (column["sweep"] or "").isdigit()]
     if means:
         units = [unit_of(column["unit"] or "") for column in columns]
-        yield title, (axis,), {_key(columns[i], axis.name): Field(table[:, i], units[i]) for i in means}
+        yield title, (axis,), {_key(columns[i], axis.name): Field(table[:, i], units[i]) for i in means}, []
     sweeps = sorted({column["sweep"] for column in columns if (column["sweep"] or "").isdigit()})
     if not sweeps:
         return
@@ -94,7 +95,9 @@ def _signals(title: str, axis: Axis, columns: list[re.Match[str]],
     for key, at in found.items():
         values = np.stack([table[:, at[sweep]] if sweep in at else np.full(len(table), np.nan) for sweep in sweeps])
         fields[key] = Field(values, unit_of(columns[next(iter(at.values()))]["unit"] or ""))
-    yield f"{title} single sweeps", (Axis("sweep", np.array([float(sweep) for sweep in sweeps])), axis), fields
+    short = [key for key, at in found.items() if len(at) < len(sweeps)]
+    said = [f"{', '.join(short)}: not every one of {len(sweeps)} sweeps has it; it is NaN there"] if short else []
+    yield f"{title} single sweeps", (Axis("sweep", np.array([float(sweep) for sweep in sweeps])), axis), fields, said
 
 
 def _key(column: re.Match[str], axis: str) -> str:

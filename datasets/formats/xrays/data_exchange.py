@@ -50,7 +50,8 @@ def read(path: Path) -> tuple[Signal, ...]:
 
 def _signal(path: Path, file: h5py.File, group: h5py.Group, name: str, role: str, metadata: dict[str, Any]) -> Signal:
     item = group[name]
-    left = [other for other in group if other not in (*ROLES, *STACKED, "title")]
+    left = [other for other in group if other not in (*ROLES, *STACKED, "title")
+            or (other in ROLES and not isinstance(group[other], h5py.Dataset))]
     remarks = [f"{', '.join(left)} of {group.name} are not read"] if left else []
     words = str(plain(item.attrs.get("axes", "")) or "").replace("_white", "").replace("_dark", "").split(":")
     if len(words) != item.ndim:

@@ -30,6 +30,7 @@ from datasets.formats.signal import Axis, Field, Format, Signal
 from datasets.units import compatible
 
 AXIS = re.compile(r"(PAxis|QAxis|StackAxis)\s*=\s*\{([^{}]*?)Points\s*=\s*\(([^()]*)\)", re.DOTALL)
+NAMED_AXIS = re.compile(r"\b(?:PAxis|QAxis|StackAxis)\s*=")
 REGIONS = re.compile(r"Regions\s*=\s*\(\s*(\d+)")
 IMAGE = re.compile(r"Image(\d+)_(\d+)\s*=\s*\{([^{}]*)\}")
 ENTRY = re.compile(r'(\w+)\s*=\s*("[^"]*"|[^;{}()]*)')
@@ -69,6 +70,8 @@ def read(path: Path) -> tuple[Signal, ...]:
                 remarks.append(f"{file.name} belongs to none of the {len(regions)} regions: it is left out")
     if not found:
         raise UnreadableFile(path, "has no image beside it", todo=f"put {path.stem}_a.xim into its folder")
+    if astray := len(NAMED_AXIS.findall(text)) - len(AXIS.findall(text)):
+        remarks.append(f"{astray} axes of the header list no points that can be read")
     listed = _listed(text)
     held = {(number, region) for (region, _), files in found.items() for number, _ in files}
     missing = [f"image {n}{f' of region {r}' * (len(regions) > 1)} ({entries.get('Energy', '?').strip()} eV)"
