@@ -32,7 +32,7 @@ LEARNT = 30000
 """Most pixels from which a contrast is learnt."""
 TILES = 12
 """Tiles along a side; fields fitted to one half of them, as on a chessboard, are judged on the other."""
-ENOUGH = 3.0
+ENOUGH = 4.2
 """Standard errors by which held-out tiles must agree better after bending than before."""
 LEAST_TEXTURED = 0.1
 SURE = 3.0
@@ -127,7 +127,7 @@ def deform(fixed: xr.DataArray, moving: xr.DataArray, start: Transform, masks: M
                "least_jacobian": least, "textured": float(texture.mean())}
     reasons = []
     if z < ENOUGH:
-        reasons.append(f"held-out tiles agree no better after bending ({z:.1f} standard errors, {ENOUGH:.0f} are asked)")
+        reasons.append(f"held-out tiles agree no better after bending ({z:.1f} standard errors, {ENOUGH:g} are asked)")
     if metrics["textured"] < LEAST_TEXTURED:
         reasons.append(f"the images show common texture in {metrics['textured']:.0%} of the field only")
     if least <= 0:
