@@ -10,6 +10,8 @@ it proposes poses where none could be called good, is weighed beside the evidenc
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 import scipy.ndimage as ndi
 
@@ -37,16 +39,11 @@ def most_explained(pair: Scene, near: Picture, far: Picture, poses: Floats, mode
     middle = pair.field_of_view / (FIRST_POINTS * pair.coarsest)
     coarse = averaged(near, middle), averaged(far, middle * float(np.exp(pair.start[1])))
 
-    def again(images: tuple[Picture, Picture], matrices: list[Floats]) -> list[tuple[Floats, float]]:
-        return [_sharpened(pair, *images, matrix, model, prior_std, images is not coarse) for matrix in matrices]
-
-    def sorted_by_score(found: list[tuple[Floats, float]]) -> list[tuple[Floats, float]]:
-        return sorted(found, key=lambda one: -one[1])
-
-    tried = sorted_by_score(again(coarse, [pair.affine(p) for p in np.concatenate([poses, _best_of_box(pair, near, far)])]))
-    tried = tried[:FINALISTS[0]]
+    tried = [(pair.affine(p), -1.0) for p in np.concatenate([poses, _best_of_box(pair, near, far)])]
+    tried = _ranked(_sharpened(pair, *coarse, m, model, prior_std, every_pixel=False) for m, _ in tried)[:FINALISTS[0]]
     for count in FINALISTS:
-        tried = sorted_by_score(again((near, far), [matrix for matrix, _ in tried[:count]]) + tried[count:])
+        again = [_sharpened(pair, near, far, m, model, prior_std, every_pixel=True) for m, _ in tried[:count]]
+        tried = _ranked([*again, *tried[count:]])
     return np.array([pair.pose(matrix) for matrix, score in tried if score > 0]).reshape(-1, poses.shape[1])
 
 
@@ -58,7 +55,7 @@ def explained_score(pair: Scene, near: Picture, far: Picture, pose: Floats) -> f
 
 
 def _sharpened(pair: Scene, near: Picture, far: Picture, matrix: Floats, model: Model,
-               prior_std: Floats, every_pixel: bool) -> tuple[Floats, float]:
+               prior_std: Floats, *, every_pixel: bool) -> tuple[Floats, float]:
     """A pose after least squares, and its score; -1 where it left the box or the overlap that is asked for."""
     found = sharpened(near, far, matrix, model, prior_std, every_pixel)
     if found is None:
@@ -68,6 +65,10 @@ def _sharpened(pair: Scene, near: Picture, far: Picture, matrix: Floats, model: 
     if overlap < pair.box.overlap or pair.outside(pair.pose(matrix)[None])[0] > 0:
         return matrix, -1.0
     return matrix, _fitness(overlap, explained)
+
+
+def _ranked(found: Iterable[tuple[Floats, float]]) -> list[tuple[Floats, float]]:
+    return sorted(found, key=lambda one: -one[1])
 
 
 def _fitness(overlap: float, explained: float) -> float:

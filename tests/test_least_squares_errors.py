@@ -7,7 +7,7 @@ import scipy.ndimage as ndi
 
 from registration import SearchBox, align
 from registration.picture import picture
-from registration.regression import climbed, regressed
+from registration.regression import regressed
 from registration.transform import affine_generators
 from registration.uncertainty import Spread
 
@@ -68,7 +68,7 @@ def test_a_front_that_is_moved_looks_like_one_of_another_colour():
 
     std = {}
     for name, distance in (("straight", x), ("ring", np.hypot(y, x) - N / 4)):
-        found = climbed(*seen(distance), HERE, "translation", PRIOR[:2], PIXEL)
+        found = regressed(*seen(distance), HERE, "translation", PRIOR[:2], PIXEL)
         assert found is not None
         assert found.explained > 0.98
         std[name] = np.sqrt(found.spread.covariance[1, 1]) / PIXEL
