@@ -38,7 +38,6 @@ def most_explained(pair: Scene, near: Picture, far: Picture, poses: Floats, mode
     """
     middle = pair.field_of_view / (FIRST_POINTS * pair.coarsest)
     coarse = averaged(near, middle), averaged(far, middle * float(np.exp(pair.start[1])))
-
     tried = [(pair.affine(p), -1.0) for p in np.concatenate([poses, _best_of_box(pair, near, far)])]
     tried = _ranked(_sharpened(pair, *coarse, m, model, prior_std, every_pixel=False) for m, _ in tried)[:FINALISTS[0]]
     for count in FINALISTS:
