@@ -23,6 +23,7 @@ sys.path[:0] = [str(ROOT / "tests"), str(ROOT), str(Path(__file__).parent)]
 
 import peers  # noqa: E402
 import scenes  # noqa: E402
+from count_bound import affine_bound  # noqa: E402
 
 from registration import SearchBox, Transform, align  # noqa: E402
 
@@ -60,9 +61,9 @@ def seen(scene: np.ndarray, contrast: str) -> np.ndarray:
     return ndi.gaussian_filter(band, 4.2)
 
 
-def protocol_pair(base: str, contrast: str, level: str, seed: int, size: int = N) -> scenes.Pair:
+def protocol_pair(base: str, contrast: str, level: str, seed: int, size: int = N, *, expected: bool = False) -> scenes.Pair:
     """Two views of one scene from poses that differ by a known affine; `counts` has a quarter of the pixels a side and 1.5
-    counts in each.
+    counts in each, or the mean that was drawn from if that is `expected`.
     """
     rng = np.random.default_rng([seed, list(BASES).index(base), CONTRASTS.index(contrast), list(LEVELS).index(level)])
     scene = specimen(base, seed)
@@ -77,7 +78,8 @@ def protocol_pair(base: str, contrast: str, level: str, seed: int, size: int = N
     fixed = scenes.view(scene, rng, (size, size), fine, fixed_pose, read=0.03)
     other = seen(scene, contrast)
     noise = {"counts": {"counts": 1.5 / other.mean()}, "edges": {"read": 0.1}}.get(contrast, {"read": 0.05})
-    moving = scenes.view(other, rng, (n, n), pixel, moving_pose, **noise)
+    moving = scenes.view(other, rng, (n, n), pixel, moving_pose, **({} if expected else noise)) * (
+        noise["counts"] if expected else 1)
     return scenes.Pair(scenes.calibrated(fixed, fine, "fixed"), scenes.calibrated(moving, pixel, "moving"),
                        scenes.between(fixed_pose, moving_pose), pixel)
 
@@ -99,16 +101,32 @@ def measured(pair: scenes.Pair, method: peers.Method) -> tuple[float, float]:
     return error, time.process_time() - start
 
 
-def coverage(pair: scenes.Pair, transform: Transform) -> float:
-    """Part of a grid of points over the overlap whose true place lies inside the stated 95 % ellipse."""
-    y, x = (np.linspace(float(pair.moving[d][0]), float(pair.moving[d][-1]), 9) for d in "yx")
+def overlap(pair: scenes.Pair, side: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Points (side², 2) of a grid over the moving image, where they truly lie, and which of them the fixed image shows."""
+    y, x = (np.linspace(float(pair.moving[d][0]), float(pair.moving[d][-1]), side) for d in "yx")
     p = np.stack(np.meshgrid(y, x, indexing="ij"), -1).reshape(-1, 2)
     q = p @ pair.truth[:, :2].T + pair.truth[:, 2]
     low, high = ([float(f(pair.fixed[d])) for d in "yx"] for f in (np.min, np.max))
-    inside = ((q >= low) & (q <= high)).all(1)
+    return p, q, ((q >= low) & (q <= high)).all(1)
+
+
+def coverage(pair: scenes.Pair, transform: Transform) -> float:
+    """Part of a grid of points over the overlap whose true place lies inside the stated 95 % ellipse."""
+    p, q, inside = overlap(pair, 9)
     e = (transform.apply(p) - q)[inside]
     squares = np.einsum("ni,ni->n", e, np.linalg.solve(transform.covariance_at(p[inside]), e[..., None])[..., 0])
     return float((squares < 5.991).mean())
+
+
+def beside_bound(pair: scenes.Pair, expected: scenes.Pair, transform: Transform) -> dict[str, float]:
+    """Root mean square error over the overlap and the least one that the counts allow, in pixels of the fixed image."""
+    n = len(pair.moving.y)
+    p, q, inside = overlap(pair, n)
+    pixel, coarse = (float(image.x[1] - image.x[0]) for image in (pair.fixed, pair.moving))
+    least = affine_bound(expected.moving.values, coarse, inside.reshape(n, n), p[inside])
+    scale = float(np.sqrt(abs(np.linalg.det(pair.truth[:, :2]))))
+    rms = float(np.sqrt(((transform.apply(p) - q)[inside] ** 2).sum(1).mean()))
+    return {"rms": rms / pixel, "bound": least * scale / pixel}
 
 
 def run_protocol(args: argparse.Namespace) -> pd.DataFrame:
@@ -128,6 +146,9 @@ def run_protocol(args: argparse.Namespace) -> pd.DataFrame:
                            "part": corner_error(pair, found.transform) / (args.size * np.sqrt(2)),
                            "coarse px": pair.error_px(found.transform), "verdict": found.verdict,
                            "coverage": coverage(pair, found.transform)} | found.metrics
+                    if contrast == "counts":
+                        mean = protocol_pair(base, contrast, level, seed, args.size, expected=True)
+                        row |= beside_bound(pair, mean, found.transform)
                     for name, method in methods.items():
                         row[name], row[f"{name} cpu"] = measured(pair, method)
                     rows.append(row)
@@ -171,6 +192,10 @@ def report_protocol(d: pd.DataFrame) -> None:
     print(f"  verdict good: {int(good.sum())}, of these wrong: {int((good & ~right).sum())}; right "
           f"ones called good: {int((good & right).sum())}/{int(right.sum())}; stated 95 % ellipses hold the truth in "
           f"{d.coverage[right].mean():.0%}")
+    if "bound" in d:
+        solved = d[right & d.bound.notna()]
+        of = solved.assign(ratio=solved.rms / solved.bound).groupby("base", sort=False)[["rms", "bound", "ratio"]].median()
+        print(f"  counts, solved ones: median rms error over the overlap and its Cramér-Rao bound\n{of.round(2).to_string()}")
 
 
 def report_session(d: pd.DataFrame) -> None:
