@@ -78,3 +78,13 @@ def test_what_damage_takes_away_or_moves_is_said(damage, tmp_path):
     assert words not in said_of(path)
     path.write_bytes(damaged(path.read_bytes()))
     assert words in said_of(path)
+
+
+def test_a_damaged_row_above_the_points_of_a_spectrum_is_said(tmp_path):
+    """ZPlot's first row lost all but three of its cells."""
+    path = made("impedance text", tmp_path)
+    lines = path.read_text().splitlines()
+    first = lines.index("End Comments") + 1
+    lines[first] = ",".join(lines[first].split(",")[:3])
+    path.write_text("\n".join(lines) + "\n")
+    assert "1 lines between the names and the points" in said_of(path)

@@ -88,7 +88,7 @@ def read(path: Path) -> tuple[Signal, ...]:
 def _block(path: Path, title: str, lines: Sequence[str], start: int, end: int, head: Mapping[str, tuple[int, str]],
            about: Mapping[str, str]) -> tuple[Signal, ...]:
     width = max(position for position, _ in head.values()) + 1
-    rows, notes, below = [], [], 0
+    rows, notes, above, below = [], [], 0, 0
     for number in range(start + 1, end):
         line = lines[number]
         row = _numbers(line)
@@ -105,6 +105,11 @@ def _block(path: Path, title: str, lines: Sequence[str], start: int, end: int, h
                                  todo="the file may be damaged")
         elif rows and line.strip():
             below += 1
+        elif row:
+            above += 1
+    if above:
+        notes.append(f"{above} lines between the names and the points begin with a number and are not read: "
+                     "they may be damaged rows")
     if below:
         notes.append(f"{below} lines below the points are no rows of numbers and are not read")
     if not rows:
