@@ -88,3 +88,13 @@ def test_a_damaged_row_above_the_points_of_a_spectrum_is_said(tmp_path):
     lines[first] = ",".join(lines[first].split(",")[:3])
     path.write_text("\n".join(lines) + "\n")
     assert "1 lines between the names and the points" in said_of(path)
+
+
+def test_a_range_of_an_element_that_the_environment_does_not_list_is_said(tmp_path):
+    path = made("env", tmp_path)
+    assert "the list of elements lacks" not in said_of(path)
+    lines = path.read_text().splitlines()
+    last = max(i for i, line in enumerate(lines) if len(line.split()) == 5 and not line.startswith("#"))
+    lines[last] = "Mo " + " ".join(lines[last].split()[1:])
+    path.write_text("\n".join(lines) + "\n")
+    assert "ranges of Mo" in said_of(path)

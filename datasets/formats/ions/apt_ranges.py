@@ -223,6 +223,9 @@ def read_env(path: Path) -> tuple[Signal, ...]:
         raise UnreadableFile(path, f"declares {elements} elements and {ranges} ranges and holds {len(lines) - 1} lines",
                              todo="the file may be truncated")
     colours = _rng_colours([(n, " ".join(parts)) for n, parts in lines[1:1 + elements]])
+    listed = {parts[0] for _, parts in lines[1:1 + elements]}
+    strange = sorted({parts[0] for _, parts in lines[1 + elements:1 + elements + ranges]} - listed)
+    remarks = [f"ranges of {', '.join(strange[:5])}, which the list of elements lacks: a name is damaged"] if strange else []
     windows = []
     for number, parts in lines[1 + elements:1 + elements + ranges]:
         if len(parts) != 5:
@@ -232,7 +235,7 @@ def read_env(path: Path) -> tuple[Signal, ...]:
         atoms = atoms_of(parts[0])
         windows.append(Window(start, end, atoms, volume * 1e-3, "" if atoms else parts[0], colours.get(parts[0], "")))
     rest = [" ".join(parts) for _, parts in lines[1 + elements + ranges:]]
-    return table(path, windows, {"colours": colours, "other_settings": rest[:1000]}, [])
+    return table(path, windows, {"colours": colours, "other_settings": rest[:1000]}, remarks)
 
 
 def read_analysisset(path: Path) -> tuple[Signal, ...]:
