@@ -101,18 +101,9 @@ def measured(pair: scenes.Pair, method: peers.Method) -> tuple[float, float]:
     return error, time.process_time() - start
 
 
-def overlap(pair: scenes.Pair, side: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Points (side², 2) of a grid over the moving image, where they truly lie, and which of them the fixed image shows."""
-    y, x = (np.linspace(float(pair.moving[d][0]), float(pair.moving[d][-1]), side) for d in "yx")
-    p = np.stack(np.meshgrid(y, x, indexing="ij"), -1).reshape(-1, 2)
-    q = p @ pair.truth[:, :2].T + pair.truth[:, 2]
-    low, high = ([float(f(pair.fixed[d])) for d in "yx"] for f in (np.min, np.max))
-    return p, q, ((q >= low) & (q <= high)).all(1)
-
-
 def coverage(pair: scenes.Pair, transform: Transform) -> float:
     """Part of a grid of points over the overlap whose true place lies inside the stated 95 % ellipse."""
-    p, q, inside = overlap(pair, 9)
+    p, q, inside = pair.overlap(9)
     e = (transform.apply(p) - q)[inside]
     squares = np.einsum("ni,ni->n", e, np.linalg.solve(transform.covariance_at(p[inside]), e[..., None])[..., 0])
     return float((squares < 5.991).mean())
@@ -121,7 +112,7 @@ def coverage(pair: scenes.Pair, transform: Transform) -> float:
 def beside_bound(pair: scenes.Pair, expected: scenes.Pair, transform: Transform) -> dict[str, float]:
     """Root mean square error over the overlap and the least one that the counts allow, in pixels of the fixed image."""
     n = len(pair.moving.y)
-    p, q, inside = overlap(pair, n)
+    p, q, inside = pair.overlap(n)
     pixel, coarse = (float(image.x[1] - image.x[0]) for image in (pair.fixed, pair.moving))
     least = affine_bound(expected.moving.values, coarse, inside.reshape(n, n), p[inside])
     scale = float(np.sqrt(abs(np.linalg.det(pair.truth[:, :2]))))

@@ -157,13 +157,17 @@ class Pair:
     truth: np.ndarray | None
     pixel_nm: float
 
+    def overlap(self, side):
+        """Points (side², 2) of a grid over the moving image, where they truly lie, and which of them the fixed image shows."""
+        y, x = (np.linspace(float(self.moving[d][0]), float(self.moving[d][-1]), side) for d in "yx")
+        p = np.stack(np.meshgrid(y, x, indexing="ij"), -1).reshape(-1, 2)
+        q = p @ self.truth[:, :2].T + self.truth[:, 2]
+        low, high = ([float(f(self.fixed[d])) for d in "yx"] for f in (np.min, np.max))
+        return p, q, ((q >= low) & (q <= high)).all(1)
+
     def error_px(self, transform):
         """Root mean square error over the overlap, in pixels of the coarser image."""
-        y, x = (np.linspace(float(self.moving[d][0]), float(self.moving[d][-1]), 9) for d in "yx")
-        g = np.stack(np.meshgrid(y, x, indexing="ij"), -1).reshape(-1, 2)
-        q = g @ self.truth[:, :2].T + self.truth[:, 2]
-        low, high = ([float(f(self.fixed[d])) for d in "yx"] for f in (np.min, np.max))
-        inside = ((q >= low) & (q <= high)).all(1)
+        g, q, inside = self.overlap(9)
         if not inside.any():
             return float("inf")
         return float(np.sqrt(((transform.apply(g[inside]) - q[inside]) ** 2).sum(1).mean()) / self.pixel_nm)

@@ -87,6 +87,7 @@ from datasets.formats.xrays.xanespy_frames import XANESPY_FRAMES
 from datasets.formats.xrays.xas_columns import XAS_COLUMNS
 from datasets.formats.xrays.xdi import XDI
 from datasets.formats.xrays.xradia import XRADIA
+from datasets.formats.zip_members import ZIP
 
 HEAD_BYTES = 4096
 MOST_USUAL = 3
@@ -295,7 +296,7 @@ def _expected(path: Path) -> str:
     return f"a {path.suffix} is usually {' or '.join(usual)}: the file may be damaged, or of a variant that is not read yet"
 
 
-CONTAINERS = ((b"\x89HDF\r\n\x1a\n", "HDF5"), (b"PK\x03\x04", "zip"), (b"BZh", "bzip2"), (b"\x1f\x8b", "gzip"))
+CONTAINERS = ((HDF5_MAGIC, "HDF5"), (ZIP, "zip"), (b"BZh", "bzip2"), (b"\x1f\x8b", "gzip"))
 """First bytes of containers that many formats use."""
 
 
